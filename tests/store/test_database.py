@@ -1,0 +1,246 @@
+"""What every transaction relies on: isolation, locks that end, and what is done again when the database refuses."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+from tests.conftest import CODE, NOW
+from webapp.domain.errors import Conflict
+from webapp.extensions import db
+from webapp.services import control, heartbeat, jobs
+from webapp.store import database, lease
+from webapp.store.database import is_worth_retrying, retried, snapshot, writing
+from webapp.store.models import Installation, Job, JobRevision, Worker
+
+servers = pytest.mark.only_on("postgresql", "mariadb")
+MakeJob = Callable[..., Job]
+
+
+def isolation(connection: Any) -> str:
+    level: str = connection.get_isolation_level()
+    return level
+
+
+@servers
+def test_transactions_are_read_committed_and_snapshots_are_of_one_moment(app: Flask, make_job: MakeJob) -> None:
+    job = make_job(name="before")
+    with snapshot() as connection:
+        assert isolation(connection) == "REPEATABLE READ"
+        query = select(Job.__table__.c.name).where(Job.__table__.c.id == job.id)
+        assert connection.scalar(query) == "before"
+        jobs.patch(job.id, {"name": "after"}, actor=CODE, now=NOW)
+        assert connection.scalar(query) == "before"
+    with writing() as session:
+        assert isolation(session.connection()) == "READ COMMITTED"
+        assert session.scalar(query) == "after"
+
+
+@servers
+def test_a_frozen_writer_loses_its_locks_and_commits_nothing(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A leader that is stopped in the middle of a transaction must not keep the lease's row from the others."""
+    monkeypatch.setattr(database, "SILENCE_S", 1)
+    held = heartbeat.take(Worker(id="frozen", host="here", pid=1, detail={}), NOW)
+    assert held is not None
+    frozen, taken = threading.Event(), threading.Event()
+
+    def freeze() -> None:
+        with app.app_context(), writing() as session:
+            assert lease.confirm(session, held)
+            session.add(Installation(name="late", value="1", updated_at=NOW))
+            session.flush()
+            frozen.set()
+            taken.wait(20)
+
+    with ThreadPoolExecutor(1) as pool:
+        asleep = pool.submit(freeze)
+        assert frozen.wait(10)
+        start = time.monotonic()
+        with writing() as session:
+            session.execute(update(lease.SchedulerLease).values(expires_at=None))
+        assert 0.2 < time.monotonic() - start < 5
+        second = heartbeat.take(Worker(id="second", host="here", pid=1, detail={}), NOW)
+        taken.set()
+        with pytest.raises(DBAPIError):
+            asleep.result()
+    assert second == lease.Held("second", held.epoch + 1)
+    assert db.session.get(Installation, "late") is None
+
+
+@servers
+def test_other_transactions_may_be_silent_as_long_as_they_like(
+    app: Flask, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task may use the same pool, and compute for long between two statements."""
+    monkeypatch.setattr(database, "SILENCE_S", 1)
+    make_job()  # the connection that the session gets next was a writer's
+    before = db.session.scalar(select(func.count(Job.id)))
+    threading.Event().wait(2.5)
+    assert db.session.scalar(select(func.count(Job.id))) == before == 1
+
+
+@servers
+def test_of_two_use_cases_that_wait_for_each_other_both_succeed(app: Flask, make_job: MakeJob) -> None:
+    first, second = make_job(name="first").id, make_job(name="second").id
+    together = threading.Barrier(2, timeout=10)
+    tries: list[str] = []
+
+    @retried
+    def rename(names: tuple[str, str]) -> None:
+        with writing() as session:
+            jobs.store.find(session, names[0], lock=True)
+            tries.append(names[0])
+            if len(tries) <= 2:
+                together.wait()
+            job = jobs.store.find(session, names[1], lock=True)
+            assert job is not None
+            job.name = f"renamed by the one that began with {names[0]}"
+
+    def act(names: tuple[str, str]) -> None:
+        with app.app_context():
+            rename(names)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(act, [(first, second), (second, first)]))
+    assert len(tries) >= 3, "they did not meet"
+    db.session.rollback()
+    db.session.expire_all()
+    assert jobs.get(first).name.endswith(second)
+    assert jobs.get(second).name.endswith(first)
+
+
+def cut(connection: Any) -> None:
+    """Let the server end this session."""
+    if db.engine.dialect.name == "postgresql":
+        number, end = (
+            connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one(),
+            "SELECT pg_terminate_backend({})",
+        )
+    else:
+        number, end = connection.exec_driver_sql("SELECT connection_id()").scalar_one(), "KILL {}"
+    with db.engine.connect() as other:
+        other.exec_driver_sql(end.format(number))
+
+
+@servers
+def test_a_connection_that_breaks_before_the_commit_costs_nothing(app: Flask, make_job: MakeJob) -> None:
+    job_id = make_job().id
+    tries = []
+
+    @retried
+    def rename() -> None:
+        with writing() as session:
+            tries.append(1)
+            if len(tries) == 1:
+                cut(session.connection())
+            session.execute(update(Job).where(Job.id == job_id).values(name="renamed"))
+
+    rename()
+    assert len(tries) == 2
+    db.session.expire_all()
+    assert jobs.get(job_id).name == "renamed"
+
+
+@servers
+def test_a_commit_whose_answer_is_lost_is_reported_and_not_done_again(app: Flask) -> None:
+    tries = []
+
+    @retried
+    def note() -> None:
+        with writing() as session:
+            tries.append(1)
+            session.add(Installation(name=f"try {len(tries)}", value="1", updated_at=NOW))
+            session.flush()
+            cut(session.connection())
+
+    with pytest.raises(DBAPIError):
+        note()
+    assert len(tries) == 1
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ({"sqlstate": "40001"}, True),
+        ({"sqlstate": "40P01"}, True),
+        ({"sqlstate": "55P03"}, False),  # it has waited long enough
+        ({"sqlstate": "23505"}, False),
+        ({"args": (1213, "Deadlock found")}, True),
+        ({"args": (1205, "Lock wait timeout exceeded")}, False),
+        ({"args": (1062, "Duplicate entry")}, False),
+        ({"args": ()}, False),
+    ],
+)
+def test_only_what_may_succeed_now_is_done_again(code: dict[str, Any], expected: bool) -> None:
+    original = SimpleNamespace(**{"args": ("text",), **code})
+    assert is_worth_retrying(DBAPIError("UPDATE", {}, original)) is expected  # type: ignore[arg-type]
+
+
+def test_of_many_that_create_a_job_under_one_id_one_succeeds(app: Flask) -> None:
+    together = threading.Barrier(6)
+    raw = {"id": "the-one", "task": "demo.echo", "trigger": {"kind": "interval", "minutes": 1}}
+
+    def create(number: int) -> str:
+        with app.app_context():
+            together.wait()
+            try:
+                jobs.create({**raw, "name": f"by {number}"}, actor=CODE, now=NOW)
+            except Conflict:
+                return "taken"
+            return "stored"
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(create, range(6))) == ["stored", *["taken"] * 5]
+    assert db.session.scalar(select(func.count(JobRevision.id))) == 1
+
+
+def test_edits_of_one_job_from_many_sides_are_all_kept_in_order(app: Flask, make_job: MakeJob) -> None:
+    job_id = make_job().id
+
+    def edit(number: int) -> None:
+        with app.app_context():
+            jobs.patch(job_id, {"name": f"name {number}"}, actor=CODE, now=NOW)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(edit, range(12)))
+    revisions = jobs.revisions(job_id)
+    assert [each.revision for each in revisions] == list(range(13, 0, -1))
+    assert [each.until_at is None for each in revisions] == [True, *[False] * 12]
+
+
+def test_of_two_that_pause_everything_at_once_one_is_told(app: Flask) -> None:
+    together = threading.Barrier(4)
+
+    def hold(number: int) -> bool:
+        with app.app_context():
+            together.wait()
+            try:
+                control.hold(actor=CODE, now=NOW)
+            except Conflict:
+                return False
+            return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(hold, range(4))) == 1
+
+
+def test_the_databases_clock_is_utc(app: Flask) -> None:
+    from webapp import clock
+
+    zone = {"postgresql": "SET TIME ZONE 'Asia/Tokyo'", "mysql": "SET time_zone = '+09:00'"}
+    statement = zone.get(db.engine.dialect.name)
+    if statement:
+        db.session.execute(text(statement))
+    moment = database.read_database_now(db.session())
+    assert abs((moment - clock.now()).total_seconds()) < 5
+    db.session.rollback()

@@ -1,0 +1,53 @@
+"""What the catalogue's lists find and in which order: the same on every database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.conftest import CODE, NOW
+from webapp.extensions import db
+from webapp.services import jobs
+from webapp.store import jobs as store
+from webapp.store.filters import JobFilter
+from webapp.store.models import Job
+
+MakeJob = Callable[..., Job]
+
+
+def found(**filter: str) -> list[str]:
+    return [job.id for job in jobs.listing(JobFilter.parse(filter)).rows]
+
+
+@pytest.mark.parametrize("sort", ["next", "-next"])
+def test_jobs_without_a_next_due_time_come_last_either_way(make_job: MakeJob, sort: str) -> None:
+    make_job(id="paused")
+    jobs.pause("paused", actor=CODE, now=NOW)
+    make_job(id="soon", trigger={"kind": "interval", "minutes": 1})
+    make_job(id="later", trigger={"kind": "interval", "hours": 1})
+    due = ["soon", "later"] if sort == "next" else ["later", "soon"]
+    assert found(sort=sort) == [*due, "paused"]
+
+
+@pytest.mark.parametrize("tag", ["night", "größe", "日本", "50%", "a_b"])
+def test_a_tag_finds_its_jobs_and_no_others(make_job: MakeJob, tag: str) -> None:
+    make_job(id="with", tags=["other", tag])
+    make_job(id="without", tags=["axb", "50", "nigh"])
+    assert found(tag=tag) == ["with"]
+    assert found(q=tag) == ["with"]
+    assert store.tags(db.session()) == sorted({"other", tag, "axb", "50", "nigh"})
+
+
+def test_words_are_found_in_any_case_and_signs_stand_for_themselves(make_job: MakeJob) -> None:
+    make_job(id="one", name="Nightly BACKUP 100%")
+    make_job(id="two", name="Nightly backup 1000")
+    assert found(q="nightly backup 100%") == ["one"]
+    assert sorted(found(q="backup")) == ["one", "two"]
+
+
+def test_ids_that_differ_in_case_or_accent_are_different_jobs(make_job: MakeJob) -> None:
+    for job_id in ("backup", "Backup", "báckup", "backup-ß", "backup-ss"):
+        make_job(id=job_id)
+        assert jobs.get(job_id).id == job_id
+    assert len(found()) == 5

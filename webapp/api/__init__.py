@@ -1,0 +1,41 @@
+"""The JSON API for scripts: Flask-APScheduler's routes, guarded and completed. It calls the services that the pages
+call, and holds no rule of its own about jobs or runs.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Flask, request
+
+from webapp.api import auth, errors
+from webapp.api.routes import ROLES, ROUTES
+from webapp.clock import now
+from webapp.extensions import csrf
+from webapp.settings import Settings
+
+
+def init_app(app: Flask) -> None:
+    """Put the API under the prefix that the settings name, closed to everyone who is not in the table of routes."""
+    settings: Settings = app.config["CARILLON"]
+    blueprint = Blueprint("scheduler", __name__, url_prefix=settings.api_prefix)
+    for route in ROUTES:
+        blueprint.add_url_rule(
+            route.path,
+            route.endpoint,
+            route.view,
+            methods=[route.method],
+            strict_slashes=False,
+            provide_automatic_options=False,
+        )
+    blueprint.before_request(_admit)
+    blueprint.register_error_handler(Exception, errors.answer)
+    csrf.exempt(blueprint)  # no cookie authenticates here, so there is nothing for another site to borrow
+    app.register_blueprint(blueprint)
+    # Other rooms answer scripts too (health): they find the API's ways here, without importing them.
+    app.extensions["carillon_api_errors"] = errors.answer
+    app.extensions["carillon_api_identify"] = lambda request: auth.identify(request, now=now())
+
+
+def _admit() -> None:
+    """Who asks, and whether they may: before the body is looked at."""
+    endpoint = (request.endpoint or "").removeprefix("scheduler.")
+    auth.admit(request, ROLES[endpoint], now=now())

@@ -1,0 +1,1 @@
+"""The only room that runs things: the scheduler, its lease, the executors and the recorder."""

@@ -1,0 +1,108 @@
+"""Whether due times are being served: read from the database, so that every process tells the same truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from webapp.domain.states import JobState, RunState
+from webapp.extensions import db
+from webapp.services import control
+from webapp.store import jobs, lease, runs
+from webapp.store.database import read_database_now
+from webapp.store.models import EngineEvent, Worker
+
+WORKER_GONE_S = 15.0
+"""A worker that has not been heard of for so long is taken for dead."""
+LATE_LOOP_S = 5.0
+
+
+@dataclass(frozen=True)
+class SchedulerStatus:
+    """How the scheduler stands. ``state``: running, paused, stopped, or down (nobody leads, or the leader is stuck)."""
+
+    state: str
+    healthy: bool
+    problem: str | None
+    leader: str | None
+    epoch: int
+    heartbeat_at: datetime | None
+    last_loop_at: datetime | None
+    thread_alive: bool | None
+    switch: control.Switch
+    queued: int
+    running: int
+    jobs_total: int
+    jobs_quarantined: int
+    next_due_at: datetime | None
+    overdue_s: float
+    workers: Sequence[Worker]
+    executors: dict[str, dict[str, int]]
+    database_now: datetime
+
+
+def read() -> SchedulerStatus:
+    """The present status; a handful of short reads."""
+    session = db.session()
+    now = read_database_now(session)
+    row = lease.read(session)
+    if row is not None:
+        session.refresh(row)
+    held = row is not None and row.holder is not None and row.expires_at is not None and row.expires_at > now
+    workers = live_workers(session, now)
+    leader = next((worker for worker in workers if row is not None and worker.id == row.holder), None)
+    detail = leader.detail if leader is not None and held else {}
+    last_loop_at = datetime.fromisoformat(detail["last_loop_at"]) if detail.get("last_loop_at") else None
+    next_due_at = jobs.next_due_at(session)
+    overdue_s = max(0.0, (now - next_due_at).total_seconds()) if next_due_at else 0.0
+    switch = control.read(session)
+    state, problem = _judge(switch, held, leader, overdue_s)
+    by_state = jobs.count_by_state(session)
+    return SchedulerStatus(
+        state=state,
+        healthy=problem is None and switch.mode is not control.Mode.STOPPED,
+        problem=problem,
+        leader=row.holder if row is not None and held else None,
+        epoch=row.epoch if row is not None else 0,
+        heartbeat_at=row.renewed_at if row is not None else None,
+        last_loop_at=last_loop_at,
+        thread_alive=detail.get("thread_alive"),
+        switch=switch,
+        queued=runs.count_in(session, RunState.QUEUED),
+        running=runs.count_in(session, RunState.RUNNING),
+        jobs_total=sum(by_state.values()),
+        jobs_quarantined=by_state.get(JobState.QUARANTINED, 0),
+        next_due_at=next_due_at,
+        overdue_s=overdue_s,
+        workers=workers,
+        executors=detail.get("executors", {}),
+        database_now=now,
+    )
+
+
+def _judge(switch: control.Switch, held: bool, leader: Worker | None, overdue_s: float) -> tuple[str, str | None]:
+    """The state's word, and what is wrong if due times are not being served."""
+    if switch.mode is control.Mode.STOPPED:
+        return "stopped", None
+    if not held or leader is None:
+        return "down", "No process leads the schedule: due times wait until one is started."
+    if leader.detail.get("thread_alive") is False:
+        return "down", f"The scheduler thread of {leader.id} has ended."
+    if overdue_s > LATE_LOOP_S:
+        return "down", f"Due times have waited for {overdue_s:.0f} s; the scheduler does not get to them."
+    return switch.mode.value, None
+
+
+def live_workers(session: Session, now: datetime) -> Sequence[Worker]:
+    """The processes heard of lately; ``now`` is the database's clock."""
+    query = select(Worker).where(Worker.seen_at > now - timedelta(seconds=WORKER_GONE_S)).order_by(Worker.started_at)
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def events(limit: int = 50) -> Sequence[EngineEvent]:
+    """What happened to the scheduler itself, newest first."""
+    return db.session.scalars(select(EngineEvent).order_by(EngineEvent.id.desc()).limit(limit)).all()

@@ -1,0 +1,108 @@
+"""Bounded reads of the catalogue and of its history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from webapp.domain.states import JobState
+from webapp.store.filters import SORTS, JobFilter, tags_text
+from webapp.store.models import Job, JobRevision
+
+
+def find(session: Session, job_id: str, *, lock: bool = False) -> Job | None:
+    """The job as it is now; with ``lock`` nobody else may change it before the transaction ends."""
+    return session.get(Job, job_id, with_for_update=True if lock else None, populate_existing=lock)
+
+
+def page(session: Session, filter: JobFilter, *, limit: int, offset: int) -> Sequence[Job]:
+    name = filter.sort.removeprefix("-")
+    column: Any = SORTS[name]
+    order = column.desc() if filter.sort.startswith("-") else column.asc()
+    query = filter.apply(select(Job))
+    if name == "next":  # jobs without a next due time come last in either direction, on every database
+        query = query.order_by(Job.next_due_at.is_(None), order, Job.id)
+    else:
+        query = query.order_by(order, Job.id)
+    return session.scalars(query.limit(limit).offset(offset)).all()
+
+
+def declared(session: Session, state: JobState) -> Sequence[Job]:
+    """Jobs in this state that code has declared."""
+    return session.scalars(select(Job).where(Job.origin == "code", Job.state == state).order_by(Job.id)).all()
+
+
+def count(session: Session, filter: JobFilter | None = None) -> int:
+    query = select(func.count()).select_from(Job)
+    return session.scalar(filter.apply(query) if filter else query) or 0
+
+
+def count_by_state(session: Session) -> dict[str, int]:
+    rows = session.execute(select(Job.state, func.count()).group_by(Job.state))
+    return dict(rows.all())
+
+
+def due(session: Session, now: datetime, limit: int) -> Sequence[Any]:
+    """The columns that a due pass needs of the jobs that are due, the longest waiting first; locks their rows."""
+    query = (
+        select(Job.__table__)
+        .where(Job.state == JobState.ACTIVE, Job.next_due_at <= now)
+        .order_by(Job.next_due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return session.execute(query).all()
+
+
+def next_due_at(session: Session) -> datetime | None:
+    """When the next job of the catalogue is due."""
+    return session.scalar(select(func.min(Job.next_due_at)).where(Job.state == JobState.ACTIVE))
+
+
+def next_wake_at(session: Session) -> datetime | None:
+    """When the leader has something to do: a job is due, or a pause ends."""
+    resume_at = session.scalar(select(func.min(Job.resume_at)).where(Job.resume_at.is_not(None)))
+    return min(filter(None, (next_due_at(session), resume_at)), default=None)
+
+
+def to_resume(session: Session, now: datetime, limit: int) -> Sequence[Job]:
+    """Paused jobs whose pause has ended; locks their rows."""
+    query = select(Job).where(Job.resume_at <= now, Job.state == JobState.PAUSED).limit(limit).with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def upcoming(session: Session, limit: int) -> Sequence[Job]:
+    query = select(Job).where(Job.state == JobState.ACTIVE, Job.next_due_at.is_not(None)).order_by(Job.next_due_at)
+    return session.scalars(query.limit(limit)).all()
+
+
+def revisions(session: Session, job_id: str, limit: int = 100) -> Sequence[JobRevision]:
+    """Newest first."""
+    query = select(JobRevision).where(JobRevision.job_id == job_id).order_by(JobRevision.revision.desc())
+    return session.scalars(query.limit(limit)).all()
+
+
+def latest_revision(session: Session, job_id: str) -> int:
+    """The highest revision number that this id ever had, also under a job that was deleted; 0 for none."""
+    return session.scalar(select(func.max(JobRevision.revision)).where(JobRevision.job_id == job_id)) or 0
+
+
+def close_revision(session: Session, job_id: str, until: datetime) -> None:
+    """End the period that is open for this job."""
+    session.execute(
+        update(JobRevision).where(JobRevision.job_id == job_id, JobRevision.until_at.is_(None)).values(until_at=until)
+    )
+
+
+def tags(session: Session, limit: int = 500) -> list[str]:
+    """Every tag in use, sorted."""
+    found: set[str] = set()
+    text = tags_text()  # PostgreSQL cannot compare JSON
+    for row in session.scalars(select(text).distinct().limit(limit)):
+        found.update(json.loads(row))
+    return sorted(found)

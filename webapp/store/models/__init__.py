@@ -1,0 +1,24 @@
+"""The tables (DESIGN section 3)."""
+
+from webapp.store.models.account import ApiToken, AuditEntry, User
+from webapp.store.models.calendar import Calendar, CalendarRevision
+from webapp.store.models.engine import EngineEvent, Installation, SchedulerLease, SchedulerSpan, Worker
+from webapp.store.models.job import Job, JobRevision
+from webapp.store.models.run import Run, RunLog
+
+__all__ = [
+    "ApiToken",
+    "AuditEntry",
+    "Calendar",
+    "CalendarRevision",
+    "EngineEvent",
+    "Installation",
+    "Job",
+    "JobRevision",
+    "Run",
+    "RunLog",
+    "SchedulerLease",
+    "SchedulerSpan",
+    "User",
+    "Worker",
+]

@@ -1,0 +1,188 @@
+"""Bounded reads of the ledger, and its compare-and-set moves as statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Integer, Update, bindparam, func, or_, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.orm import Session, defer
+
+from webapp.domain.states import ACTIVE, RunState
+from webapp.store.filters import RunFilter
+from webapp.store.models import Run, RunLog
+
+_LONG = (Run.traceback, Run.result, Run.args, Run.kwargs)
+
+
+def page(session: Session, filter: RunFilter, *, before: int | None, after: int | None, limit: int) -> list[Run]:
+    """Runs newest first by id: those below ``before``, or the ones next above ``after``. Long columns are left out."""
+    query = filter.apply(select(Run).options(*(defer(column) for column in _LONG)))
+    if after is not None:
+        rows = session.scalars(query.where(Run.id > after).order_by(Run.id.asc()).limit(limit)).all()
+        return list(reversed(rows))
+    if before is not None:
+        query = query.where(Run.id < before)
+    return list(session.scalars(query.order_by(Run.id.desc()).limit(limit)))
+
+
+def rev(session: Session, job_id: str | None = None) -> str:
+    """A text that changes whenever a run is added or changed: of the whole ledger, or of one job's part of it."""
+    query = select(func.max(Run.id), func.max(Run.updated_at))
+    top: int | None
+    changed: datetime | None
+    if job_id:
+        top, changed = session.execute(query.where(Run.job_id == job_id)).one()
+    else:  # two statements, each answered from the end of one index
+        top = session.scalar(select(func.max(Run.id)))
+        changed = session.scalar(select(func.max(Run.updated_at)))
+    return f"{top or 0}-{int(changed.timestamp() * 1_000_000) if changed else 0}"
+
+
+def active(session: Session, limit: int = 100) -> Sequence[Run]:
+    """Running runs, the longest first."""
+    query = select(Run).where(Run.state == RunState.RUNNING).order_by(Run.id).limit(limit)
+    return session.scalars(query).all()
+
+
+def active_counts(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
+    """How many runs of each of these jobs are queued or running; jobs with none are absent."""
+    query = select(Run.job_id, func.count()).where(Run.job_id.in_(job_ids), Run.state.in_(ACTIVE)).group_by(Run.job_id)
+    return dict(session.execute(query).all())
+
+
+def count_in(session: Session, state: RunState) -> int:
+    return session.scalar(select(func.count()).where(Run.state == state)) or 0
+
+
+def recent(session: Session, job_ids: Sequence[str], each: int) -> Sequence[Any]:
+    """The newest ``each`` runs of every job: (job_id, id, state, due_at, queued_at, started_at, finished_at)."""
+    columns = (
+        Run.job_id,
+        Run.id,
+        Run.state,
+        Run.due_at,
+        Run.queued_at,
+        Run.started_at,
+        Run.finished_at,
+        Run.due_count,
+    )
+    rows: list[Any] = []
+    for job_id in job_ids:  # one short walk down the end of (job_id, id) for each; a window would read all history
+        rows += session.execute(select(*columns).where(Run.job_id == job_id).order_by(Run.id.desc()).limit(each)).all()
+    return rows
+
+
+def of_due_time(session: Session, job_id: str, due_at: datetime) -> Sequence[Run]:
+    """All attempts at one due time, first to last."""
+    query = select(Run).where(Run.job_id == job_id, Run.due_at == due_at).order_by(Run.attempt)
+    return session.scalars(query).all()
+
+
+def log(session: Session, run_id: int, from_line: int, limit: int) -> Sequence[RunLog]:
+    """The pieces that hold the lines ``from_line`` .. ``from_line + limit - 1``."""
+    query = (
+        select(RunLog)
+        .where(
+            RunLog.run_id == run_id,
+            RunLog.first_line < from_line + limit,
+            RunLog.first_line + RunLog.lines > from_line,
+        )
+        .order_by(RunLog.first_line)
+    )
+    return session.scalars(query).all()
+
+
+def outcomes(session: Session, since: datetime, until: datetime, job_id: str | None = None) -> dict[str, int]:
+    """Due times in (since, until] by their outcome, which is the state of their last attempt."""
+    query = (
+        select(Run.state, func.sum(Run.due_count))
+        .where(Run.due_at > since, Run.due_at <= until, Run.next_id.is_(None))
+        .group_by(Run.state)
+    )
+    if job_id:
+        query = query.where(Run.job_id == job_id)
+    return {state: int(number) for state, number in session.execute(query)}
+
+
+def start_delays(session: Session, since: datetime, limit: int = 5000) -> list[float]:
+    """Seconds between due time and start of the newest first attempts that started since then."""
+    query = (
+        select(Run.due_at, Run.started_at)
+        .where(Run.due_at > since, Run.started_at.is_not(None), Run.attempt == 1, Run.due_count == 1)
+        .order_by(Run.due_at.desc())
+        .limit(limit)
+    )
+    return [(started - due).total_seconds() for due, started in session.execute(query) if started and due]
+
+
+_TABLE: Any = Run.__table__
+_CLAIM_COLUMNS = (
+    "id", "job_id", "job_name", "task", "args", "kwargs", "trigger", "attempt", "due_at", "queued_at", "start_by_at",
+    "instances_max", "group", "follow_up", "timeout_s",
+)  # fmt: skip
+_CANDIDATES = (
+    select(*(_TABLE.c[name] for name in _CLAIM_COLUMNS))
+    .where(
+        _TABLE.c.state == RunState.QUEUED.value,
+        _TABLE.c.executor == bindparam("executor"),
+        _TABLE.c.available_at <= bindparam("now", type_=_TABLE.c.available_at.type),
+    )
+    .order_by(_TABLE.c.rank, _TABLE.c.available_at, _TABLE.c.id)
+    .limit(bindparam("size", type_=Integer))
+    .offset(bindparam("skip", type_=Integer))
+)
+
+
+def candidates(
+    session: Session, executor: str, now: datetime, limit: int, offset: int, full_groups: Sequence[str]
+) -> Sequence[Any]:
+    """Queued runs of one executor that may start now, in the order in which they should."""
+    query = _CANDIDATES
+    if full_groups:
+        query = query.where(or_(_TABLE.c.group.is_(None), _TABLE.c.group.not_in(full_groups)))
+    parameters = {"executor": executor, "now": now, "size": limit, "skip": offset}
+    return session.connection().execute(query, parameters).all()
+
+
+def running_in_groups(session: Session, groups: Sequence[str]) -> dict[str, int]:
+    """How many runs of each of these groups are going on; groups with none are absent."""
+    query = (
+        select(Run.group, func.count()).where(Run.state == RunState.RUNNING, Run.group.in_(groups)).group_by(Run.group)
+    )
+    return {str(group): number for group, number in session.execute(query)}
+
+
+def move(run_ids: Iterable[int], source: RunState, **values: Any) -> Update:
+    """Compare-and-set of whole rows: those of ``run_ids`` that are still in ``source``."""
+    return update(Run).where(Run.id.in_(list(run_ids)), Run.state == source).values(**values)
+
+
+def insert_new(session: Session, table: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert those rows whose unique keys are new; the others stand already and stay as they are.
+
+    So a due time that has its run (the clock went back), or a piece of log whose commit was not confirmed, is not
+    written twice.
+    """
+    connection = session.connection()
+    statement: Any
+    if connection.dialect.name in ("mysql", "mariadb"):
+        number = next(iter(table.primary_key))
+        statement = mysql.insert(table).on_duplicate_key_update({number.name: number})
+    elif connection.dialect.name == "postgresql":
+        statement = postgresql.insert(table).on_conflict_do_nothing()
+    else:
+        statement = sqlite.insert(table).on_conflict_do_nothing()
+    connection.execute(statement, rows)
+
+
+def cancel_queued(session: Session, job_id: str, reason: str, now: datetime) -> None:
+    """End all runs of a job that have not started."""
+    session.execute(
+        update(Run)
+        .where(Run.job_id == job_id, Run.state == RunState.QUEUED)
+        .values(state=RunState.CANCELLED, reason=reason, finished_at=now, updated_at=now)
+        .execution_options(synchronize_session=False)
+    )

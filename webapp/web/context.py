@@ -1,0 +1,72 @@
+"""What every template may use: the page's moment and zones, the navigation, addresses of files, filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from zoneinfo import ZoneInfo
+
+from flask import Flask, request, url_for
+
+from webapp.web import assets, filters, htmx, viewer
+
+NAVIGATION = (
+    ("dashboard.index", "Dashboard"),
+    ("jobs.index", "Jobs"),
+    ("runs.index", "Runs"),
+    ("tasks.index", "Tasks"),
+    ("system.index", "System"),
+)
+PART_OF = {"calendars": "jobs"}
+"""Groups of pages without an entry of their own."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """An entry of the main navigation."""
+
+    label: str
+    url: str
+    is_here: bool
+
+
+def init_app(app: Flask) -> None:
+    app.context_processor(_variables)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.filters.update(filters.FILTERS)
+    app.jinja_env.globals.update(
+        asset_url=assets.asset_url,
+        htmx_url=assets.htmx_url,
+        htmx_config=htmx.CONFIG,
+        version=_version(),
+        may=viewer.may,
+        utc=ZoneInfo("UTC"),
+        shown_range=filters.shown_range,
+        zone_names=viewer.zone_names,
+    )
+
+
+def _variables() -> dict[str, object]:
+    return {
+        "now": viewer.now(),
+        "viewer_zone": viewer.zone(),
+        "server_zone": viewer.settings().zone,
+        "theme": viewer.theme(),
+        "here": viewer.here(),
+        "navigation": _navigation(),
+    }
+
+
+def _navigation() -> list[Item]:
+    group = (request.endpoint or "").partition(".")[0]
+    group = PART_OF.get(group, group)
+    return [Item(label, url_for(endpoint), endpoint.partition(".")[0] == group) for endpoint, label in NAVIGATION]
+
+
+@cache
+def _version() -> str:
+    try:
+        return version("carillon")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "(not installed)"

@@ -1,0 +1,208 @@
+"""The list of jobs, one job's page, and what its buttons do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import flash, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from webapp.domain.errors import Invalid
+from webapp.domain.states import JobState
+from webapp.services import dashboard, declared, jobs, runs
+from webapp.services.schedule_cache import schedule_of
+from webapp.store.filters import JobFilter, RunFilter
+from webapp.store.models import Job
+from webapp.tasks import registry
+from webapp.web import charts, htmx
+from webapp.web.access import actor, safe_target
+from webapp.web.forms.base import put_errors
+from webapp.web.forms.run import PauseForm
+from webapp.web.lists import BUSY_S, IDLE_S, Address, is_live, whole
+from webapp.web.presenters import balance, downtime, times
+from webapp.web.presenters import jobs as rows
+from webapp.web.presenters import preview as previews
+from webapp.web.presenters import runs as run_rows
+from webapp.web.viewer import now, zone
+
+PER_PAGE = 50
+DUE_TIMES = 8
+RUNS = 25
+BARS = 60
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the address asks for. ``rev`` was read first: what changes while the page is made shows in the next poll."""
+
+    filter: JobFilter
+    page: jobs.JobPage
+    rev: str
+    problem: str
+
+    @property
+    def status(self) -> int:
+        return 400 if self.problem else 200
+
+
+def index() -> ResponseReturnValue:
+    listing = _listing()
+    return render_template("jobs/index.html", **_list(listing)), listing.status
+
+
+def fragment() -> ResponseReturnValue:
+    listing = _listing()
+    if listing.rev == request.args.get("rev"):
+        return htmx.unchanged()
+    return render_template("jobs/_list.html", **_list(listing)), listing.status
+
+
+def _listing() -> Listing:
+    """An address with a filter that cannot be read shows everything, and says so."""
+    rev, problem = runs.rev(), ""
+    try:
+        wanted = JobFilter.parse(request.args)
+    except Invalid as error:
+        wanted, problem = JobFilter(), " ".join(error.lines())
+    page = jobs.listing(wanted, limit=PER_PAGE, offset=whole("offset"))
+    newest = max((job.updated_at for job in page.rows), default=None)
+    return Listing(wanted, page, f"{rev}-{page.total}-{newest.timestamp() if newest else 0}", problem)
+
+
+def _list(listing: Listing) -> dict[str, Any]:
+    shown = rows.rows(listing.page.rows, now(), zone())
+    wanted = listing.filter
+    return {
+        "rows": shown,
+        "page": listing.page,
+        "filter": wanted,
+        "problem": listing.problem,
+        "is_filtered": wanted != JobFilter(sort=wanted.sort),
+        "states": list(JobState),
+        "tags": jobs.tags(),
+        "task_keys": [task.key for task in registry.all()],
+        "rev": listing.rev,
+        "every_s": BUSY_S if any(row.last and not row.last.state.is_final for row in shown) else IDLE_S,
+        "list": Address(
+            "jobs.index",
+            "jobs.fragment",
+            {**wanted.to_args(), "sort": wanted.sort, "offset": listing.page.offset or None},
+            is_live(),
+        ),
+    }
+
+
+def show(job_id: str) -> ResponseReturnValue:
+    return render_template("jobs/show.html", **_overview(jobs.get(job_id)))
+
+
+def day(job_id: str) -> ResponseReturnValue:
+    """What the job's schedule does on one day of its zone: today, or the one that was asked for."""
+    job = jobs.get(job_id)
+    schedule = schedule_of(job)
+    wanted = request.args.get("day") or now().astimezone(ZoneInfo(schedule.timezone)).date().isoformat()
+    problem, found = "", None
+    try:
+        found = previews.read_day(wanted)
+    except Invalid as error:
+        problem = error.fields["day"][0]
+    preview = previews.of(schedule, job_id=job.id, now=now(), viewer=zone(), count=0, day=found)
+    return render_template("jobs/day.html", job=job, preview=preview, day=wanted, problem=problem), (
+        422 if problem else 200
+    )
+
+
+def show_fragment(job_id: str) -> ResponseReturnValue:
+    job = jobs.get(job_id)
+    if _rev(job) == request.args.get("rev"):
+        return htmx.unchanged()
+    return render_template("jobs/_overview.html", **_overview(job))
+
+
+def _rev(job: Job) -> str:
+    return f"{job.revision}-{job.state}-{job.next_due_at.timestamp() if job.next_due_at else 0}-{runs.rev(job.id)}"
+
+
+def _overview(job: Job) -> dict[str, Any]:
+    rev = _rev(job)  # first: what changes while the page is made shows in the next poll
+    moment = now()
+    page = runs.page(RunFilter(job_id=job.id), limit=RUNS)
+    bars = runs.strips([job.id], BARS)[job.id]
+    task = registry.find(job.task)
+    return {
+        "job": job,
+        "row": rows.row(job, moment, zone()),
+        "task": task,
+        "preview": rows.preview_of(job, moment, zone(), DUE_TIMES),
+        "chart": charts.strip(bars, BARS, moment, downtime.lately(moment)),
+        "bars": bars,
+        "sum": balance.line(dashboard.balance(moment - dashboard.WINDOW, moment, job.id)),
+        "run_rows": [run_rows.row(run) for run in page.rows],
+        "has_more_runs": page.older is not None,
+        "usual_s": runs.usual_duration_s(job.id),
+        "is_declared": declared.is_declared(job),
+        "rules": rows.rules(job),
+        "chains": rows.chains(job),
+        "arguments": rows.shown_arguments(job.task, job.args, job.kwargs),
+        "revisions": jobs.revisions(job.id)[:12],
+        "rev": rev,
+        "every_s": BUSY_S if run_rows.busy(page.rows) else IDLE_S,
+        "list": Address("jobs.show", "jobs.show_fragment", {"job_id": job.id}, is_live()),
+    }
+
+
+def pause_until(job_id: str) -> ResponseReturnValue:
+    form = PauseForm(formdata=None)
+    return render_template("jobs/pause.html", job=jobs.get(job_id), form=form)
+
+
+def pause(job_id: str) -> ResponseReturnValue:
+    """Pause a job: for good, or until the moment of the form, which is the viewer's local time."""
+    form = PauseForm()
+    try:
+        job = jobs.pause(job_id, actor=actor(), now=now(), until=form.moment(zone()))
+    except Invalid as error:
+        put_errors(form, error)
+        page = render_template("jobs/pause.html", job=jobs.get(job_id), form=form, first_bad=form.until)
+        return page, 422
+    end = f" until {times.full(job.resume_at, zone())}" if job.resume_at else ""
+    return _done(job, f"{job.name} is paused{end}.")
+
+
+def resume(job_id: str) -> ResponseReturnValue:
+    job = jobs.resume(job_id, actor=actor(), now=now())
+    return _done(job, f"{job.name} is back on its schedule.")
+
+
+def run(job_id: str) -> ResponseReturnValue:
+    queued = jobs.run_now(job_id, actor=actor(), now=now())
+    return _done(jobs.get(job_id), f"Run {queued.id} of {queued.job_name} is queued.")
+
+
+def _done(job: Job, text: str) -> ResponseReturnValue:
+    """After a button: the job's row for htmx, else back to the page that the button stood on."""
+    if htmx.is_htmx():
+        return htmx.say(render_template("jobs/_row.html", row=rows.row(job, now(), zone())), text)
+    flash(text, "good")
+    return htmx.go(safe_target(request.form.get("next"), url_for("jobs.show", job_id=job.id)))
+
+
+def confirm_delete(job_id: str) -> ResponseReturnValue:
+    job = jobs.get(job_id)
+    return render_template(
+        "jobs/delete.html",
+        job=job,
+        words=rows.schedule_words(job),
+        run_count=runs.count(RunFilter(job_id=job.id)),
+        waiting=runs.count(RunFilter(job_id=job.id, state=("queued",))),
+        preview=rows.preview_of(job, now(), zone(), 3),
+    )
+
+
+def delete(job_id: str) -> ResponseReturnValue:
+    name = jobs.get(job_id).name
+    jobs.delete(job_id, actor=actor(), now=now())
+    flash(f"{name} is deleted. Its runs stay in the history.", "good")
+    return htmx.go(url_for("jobs.index"))
