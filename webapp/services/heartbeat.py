@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from webapp.extensions import db
 from webapp.services import liveness, recovery, status
 from webapp.store import lease
-from webapp.store.database import read_database_now, retried, writing
+from webapp.store.database import end_silent_writers, read_database_now, retried, writing
 from webapp.store.models import EngineEvent, Worker
 
 FORGET_WORKER_S = 3_600
@@ -30,6 +30,7 @@ def take(worker: Worker, now: datetime) -> lease.Held | None:
 
     Here as in ``keep`` the lease is locked before anything else, so that two processes cannot wait for each other.
     """
+    end_silent_writers()
     with writing() as session:
         held = lease.acquire(session, worker.id, _dead(session))
         _seen(session, worker)
@@ -46,6 +47,7 @@ def take(worker: Worker, now: datetime) -> lease.Held | None:
 @retried
 def keep(worker: Worker, held: lease.Held, now: datetime) -> bool:
     """Renew the lease and the heartbeat; False when another process leads."""
+    end_silent_writers()
     with writing() as session:
         renewed = lease.renew(session, held)
         _seen(session, worker)

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Dialect, Engine, event, select
+from sqlalchemy import Connection, Dialect, Engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
@@ -31,6 +31,8 @@ SILENCE_S = 6
 """A server ends a writer's transaction in which nothing was said for so long, and with it its locks: those of a process
 that was frozen, or of a machine that is gone, must not outlast its lease."""
 LOCK_WAIT_S = 10
+APPLICATION_NAME = "carillon"
+"""By which a PostgreSQL server knows our connections."""
 TRIES = 5
 _WRITER = {"carillon_writer": True}
 P = ParamSpec("P")
@@ -78,6 +80,7 @@ def engine_options(url: str) -> dict[str, Any]:
         connect |= {"read_timeout": 30, "write_timeout": 30}
     elif url.startswith("postgresql+psycopg"):  # a machine that is gone without a word is noticed in 15 s, not in hours
         connect |= {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 15_000}
+        connect |= {"application_name": APPLICATION_NAME}
     return {
         "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
@@ -142,6 +145,28 @@ def _mysql_reset(dialect: Dialect, connection: Any, record: Any, state: Any) -> 
         cursor = connection.cursor()
         cursor.execute(f"SET innodb_lock_wait_timeout = DEFAULT, {_silence(dialect)} = DEFAULT")
         cursor.close()
+
+
+_END_SILENT_WRITERS = text("""
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND usename = current_user AND application_name = :name
+    AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - make_interval(secs => :silence_s)
+    AND pid IN (
+        SELECT pid FROM pg_locks WHERE mode IN ('RowShareLock', 'RowExclusiveLock')
+        AND relation IN ('scheduler_lease'::regclass, 'job'::regclass, 'run'::regclass)
+    )
+""")
+
+
+def end_silent_writers() -> None:
+    """Do what PostgreSQL's ``idle_in_transaction_session_timeout`` leaves undone.
+
+    The server stops its watch when anything arrives and starts it anew only when it is ready for the next query.
+    psycopg ends each ``executemany`` with a Flush, which starts nothing: a writer frozen after it is not watched.
+    """
+    if db.engine.dialect.name == "postgresql":
+        with db.engine.begin() as connection:
+            connection.execute(_END_SILENT_WRITERS, {"name": APPLICATION_NAME, "silence_s": SILENCE_S})
 
 
 def _silence(dialect: Dialect) -> str:
