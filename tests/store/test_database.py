@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import func, insert, select, text, update
@@ -82,6 +83,23 @@ def test_a_frozen_writer_loses_its_locks_and_commits_nothing(
             asleep.result()
     assert second == lease.Held("second", held.epoch + 1)
     assert db.session.scalar(select(func.count(Installation.name)).where(Installation.name.like("late%"))) == 0
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_writer_frozen_within_a_pipeline_loses_its_locks(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "SILENCE_S", 1)
+    heartbeat.take(Worker(id="frozen", host="here", pid=1, detail={}), NOW)
+    connection = db.engine.raw_connection()
+    frozen: Any = connection.driver_connection
+    pipeline = frozen.pipeline().__enter__()
+    frozen.execute("UPDATE scheduler_lease SET expires_at = NULL")
+    threading.Event().wait(1.2)
+    database.end_silent_writers()
+    held = heartbeat.take(Worker(id="second", host="here", pid=1, detail={}), NOW)
+    assert held is None, "what the frozen one wrote stands"
+    with pytest.raises(psycopg.OperationalError):
+        pipeline.sync()
+    connection.invalidate()
 
 
 @servers

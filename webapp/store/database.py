@@ -27,9 +27,10 @@ from webapp.extensions import db
 from webapp.store.types import UtcDateTime
 
 BUSY_TIMEOUT_S = 5.0
-SILENCE_S = 6
+SILENCE_S = 4
 """A server ends a writer's transaction in which nothing was said for so long, and with it its locks: those of a process
-that was frozen, or of a machine that is gone, must not outlast its lease."""
+that was frozen, or of a machine that is gone, must not outlast its lease. Two of its writers may stand one behind the
+other at the lease's row, so this must be no more than half of what a lease may have left (8 s)."""
 LOCK_WAIT_S = 10
 APPLICATION_NAME = "carillon"
 """By which a PostgreSQL server knows our connections."""
@@ -150,7 +151,7 @@ def _mysql_reset(dialect: Dialect, connection: Any, record: Any, state: Any) -> 
 _END_SILENT_WRITERS = text("""
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND usename = current_user AND application_name = :name
-    AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - make_interval(secs => :silence_s)
+    AND wait_event_type = 'Client' AND state_change < clock_timestamp() - make_interval(secs => :silence_s)
     AND pid IN (
         SELECT pid FROM pg_locks WHERE mode IN ('RowShareLock', 'RowExclusiveLock')
         AND relation IN ('scheduler_lease'::regclass, 'job'::regclass, 'run'::regclass)
@@ -161,8 +162,9 @@ _END_SILENT_WRITERS = text("""
 def end_silent_writers() -> None:
     """Do what PostgreSQL's ``idle_in_transaction_session_timeout`` leaves undone.
 
-    The server stops its watch when anything arrives and starts it anew only when it is ready for the next query.
-    psycopg ends each ``executemany`` with a Flush, which starts nothing: a writer frozen after it is not watched.
+    The server stops its watch when anything arrives and starts it anew only when it is ready for the next query. It is
+    not in the midst of an ``executemany``, which psycopg sends as a pipeline, nor after the Flush that ends one: a
+    writer frozen there would keep its locks. Here whoever waits for its client so long has been silent.
     """
     if db.engine.dialect.name == "postgresql":
         with db.engine.begin() as connection:
