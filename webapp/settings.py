@@ -204,6 +204,16 @@ class Settings(BaseSettings):
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.timezone)
 
+    @property
+    def jobstore_names(self) -> tuple[str, ...]:
+        """The aliases of the job stores; ``default`` is the catalogue itself."""
+        return ("default",)
+
+    def job_defaults(self) -> dict[str, Any]:
+        """What APScheduler takes where plain code is silent: the same as everybody else."""
+        names = ("coalesce", "max_instances", "misfire_grace_time")
+        return {name: getattr(self, name) for name in names}
+
     def executor_table(self) -> dict[str, dict[str, Any]]:
         """Executor alias -> options, always with a ``default``; a fresh copy, since schedulers take them apart."""
         table = {alias: dict(options) for alias, options in self.executors.items()}

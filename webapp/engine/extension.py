@@ -45,6 +45,7 @@ class Scheduler(APScheduler):  # type: ignore[misc]  # Flask-APScheduler ships n
         app.config.setdefault("SCHEDULER_EXECUTORS", settings.executor_table())
         app.config.setdefault("SCHEDULER_TIMEZONE", settings.timezone)
         app.config.setdefault("SCHEDULER_JOBS", settings.jobs)
+        app.config.setdefault("SCHEDULER_JOB_DEFAULTS", settings.job_defaults())
         app.config["SCHEDULER_API_ENABLED"] = False
         app.config["SCHEDULER_API_PREFIX"] = settings.api_prefix
         self._scheduler.app = app

@@ -11,8 +11,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -23,19 +22,18 @@ from apscheduler.events import (
     EVENT_JOB_MISSED,
     JobExecutionEvent,
 )
-from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_STOPPED
 from flask import Flask
 
 from webapp import clock
-from webapp.domain import schedules
 from webapp.domain.states import RunState
 from webapp.engine.executors import KINDS, RunExecutor
 from webapp.engine.executors.child import ChildSetup
 from webapp.engine.fallback import MemoryFallback
+from webapp.engine.plain_calls import PlainCalls
 from webapp.engine.recorder import Recorder
 from webapp.extensions import db
-from webapp.services import due, heartbeat, ledger, liveness, recovery, shared_calendars
+from webapp.services import due, heartbeat, ledger, liveness, recovery
 from webapp.services.signals import catalogue_changed, runs_queued
 from webapp.store import jobs, lease
 from webapp.store.database import writing
@@ -55,7 +53,7 @@ FALLBACK_AFTER = 3
 log = logging.getLogger(__name__)
 
 
-class CarillonScheduler(BackgroundScheduler):  # type: ignore[misc]  # APScheduler ships no types
+class CarillonScheduler(PlainCalls):
     """One in each serving process; active only while it holds the lease."""
 
     def __init__(self, **options: Any) -> None:
@@ -315,25 +313,6 @@ class CarillonScheduler(BackgroundScheduler):  # type: ignore[misc]  # APSchedul
         for ended in written.ended:
             self._dispatch_event(_event_of(ended))
 
-    # -- APScheduler's own ways in -----------------------------------------------------------------------------
-
-    def _create_trigger(self, trigger: Any, trigger_args: Mapping[str, Any]) -> Any:
-        """Schedules made from code obey the same rules as those from the form."""
-        if isinstance(trigger, str) and trigger in schedules.KINDS:
-            spec = {
-                "kind": trigger,
-                **{name: _plain(value) for name, value in trigger_args.items() if value is not None},
-            }
-            named = shared_calendars.names_in(spec)  # these are looked up in the database
-            with self._require_app().app_context() if named else nullcontext():
-                return shared_calendars.parse(spec, now=clock.now(), default_timezone=str(self.timezone))
-        return super()._create_trigger(trigger, trigger_args)
-
-    def _require_app(self) -> Flask:
-        if self.app is None:
-            raise RuntimeError("The scheduler belongs to no app yet: call init_app first.")
-        return self.app
-
 
 _EVENTS = {RunState.SUCCEEDED: EVENT_JOB_EXECUTED, RunState.MISSED: EVENT_JOB_MISSED}
 
@@ -342,7 +321,3 @@ def _event_of(ended: ledger.Ended) -> JobExecutionEvent:
     code = _EVENTS.get(ended.state, EVENT_JOB_ERROR)
     error = None if code != EVENT_JOB_ERROR else RuntimeError(f"run {ended.run_id}: {ended.state.label}")
     return JobExecutionEvent(code, ended.job_id, "default", ended.due_at, exception=error)
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value

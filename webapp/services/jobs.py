@@ -33,6 +33,7 @@ from webapp.store.models import Job, JobRevision, Run
 from webapp.tasks import registry
 
 _PAUSE_MAX = timedelta(days=3653)
+_DELETED_AT_ONCE = 200
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ def defaults() -> Defaults:
         max_instances=settings.max_instances,
         misfire_grace_s=settings.misfire_grace_time,
         executors=tuple(settings.executor_table()),
+        jobstores=settings.jobstore_names,
     )
 
 
@@ -105,33 +107,50 @@ def clone_of(job: Job) -> dict[str, Any]:
     return raw
 
 
-def check(raw: Mapping[str, Any], *, now: datetime, stored: Job | None = None) -> Definition:
-    """What ``raw`` would be stored as, without storing it. Raises Invalid."""
+def check(raw: Mapping[str, Any], *, now: datetime, stored: Job | None = None, trusted: bool = False) -> Definition:
+    """What ``raw`` would be stored as, without storing it. Raises Invalid.
+
+    Its schedule is taken as it is, however old, when it is that of ``stored``, or when it is ``trusted``.
+    """
+    stored_trigger = raw.get("trigger") if trusted else None if stored is None else stored.trigger
     return define(
         raw,
         now=now,
         defaults=defaults(),
         make_id=_fresh_id,
-        stored_trigger=None if stored is None else stored.trigger,
+        stored_trigger=stored_trigger,
         shared=shared_calendars.present(raw.get("trigger")),
     )
 
 
 @retried
-def create(raw: Mapping[str, Any], *, actor: Actor, now: datetime, paused: bool = False, origin: str = "user") -> Job:
-    """Store a new job, in force at once or ``paused``. Raises Invalid, Conflict (the id is taken), Forbidden."""
+def create(
+    raw: Mapping[str, Any],
+    *,
+    actor: Actor,
+    now: datetime,
+    paused: bool = False,
+    origin: str = "user",
+    since: datetime | None = None,
+) -> Job:
+    """Store a new job, in force at once or ``paused``. Raises Invalid, Conflict (the id is taken), Forbidden.
+
+    One that is taken over from elsewhere owes its due times ``since`` a moment that may have passed.
+    """
     actor.require(Role.EDITOR)
-    wanted = check(raw, now=now)
+    wanted = check(raw, now=now, trusted=since is not None)
     taken = Conflict(f"There is already a job with the id {wanted.id!r}.")
     try:
-        job = _store(wanted, taken, actor, now, paused, origin)
+        job = _store(wanted, taken, actor, now, paused, origin, now if since is None else min(since, now))
     except IntegrityError:  # another process stored it in the same moment
         raise taken from None
     catalogue_changed.send()
     return job
 
 
-def _store(wanted: Definition, taken: Conflict, actor: Actor, now: datetime, paused: bool, origin: str) -> Job:
+def _store(
+    wanted: Definition, taken: Conflict, actor: Actor, now: datetime, paused: bool, origin: str, since: datetime
+) -> Job:
     with writing() as session:
         wanted = _with_calendars_held(wanted)
         if store.find(session, wanted.id, lock=True) is not None:
@@ -141,8 +160,9 @@ def _store(wanted: Definition, taken: Conflict, actor: Actor, now: datetime, pau
         if paused:
             job.state, job.state_reason = JobState.PAUSED, f"Paused by {actor.name}."
         else:
-            _begin(session, job, now)
-        close_and_open(session, job, "created", by=actor.name, now=now)
+            _begin(session, job, since)
+        close_and_open(session, job, "created", by=actor.name, now=since)
+        job.updated_at = now
         session.add(job)
         _audit("job.created", job, actor, now, after=_told(job))
     return job
@@ -150,9 +170,17 @@ def _store(wanted: Definition, taken: Conflict, actor: Actor, now: datetime, pau
 
 @retried
 def update(
-    job_id: str, raw: Mapping[str, Any], *, actor: Actor, now: datetime, expected_revision: int | None = None
+    job_id: str,
+    raw: Mapping[str, Any],
+    *,
+    actor: Actor,
+    now: datetime,
+    expected_revision: int | None = None,
+    paused: bool | None = None,
 ) -> Job:
-    """Replace a job's definition; a pause is kept. Due times that have passed are settled by the old one first.
+    """Replace a job's definition. Due times that have passed are settled by the old one first.
+
+    A pause is kept, unless ``paused`` says otherwise; so does it for a job in force.
 
     Raises Invalid, NotFound, Conflict (somebody else saved since ``expected_revision``), Forbidden.
     """
@@ -162,7 +190,8 @@ def update(
         job = _locked(session, job_id, expected_revision)
         wanted = check({**raw, "id": job.id}, now=now, stored=job)
         before = _told(job)
-        if wanted.columns() == definition_of(job) and job.state in (JobState.ACTIVE, JobState.PAUSED):
+        is_served = job.state in (JobState.ACTIVE, JobState.PAUSED)
+        if wanted.columns() == definition_of(job) and is_served and paused in (None, job.state == JobState.PAUSED):
             return job
         _check_chains(session, wanted)
         settle_job(session, job, now)
@@ -172,6 +201,8 @@ def update(
         if job.state == JobState.QUARANTINED or (job.state == JobState.FINISHED and trigger_changed):
             job.state, job.state_reason = JobState.ACTIVE, None
             trigger_changed = True
+        if paused is not None:
+            trigger_changed |= _switch(job, paused, actor)
         if trigger_changed and job.state == JobState.ACTIVE:
             _begin(session, job, now)
         close_and_open(session, job, "edited", by=actor.name, now=now)
@@ -181,7 +212,13 @@ def update(
 
 
 def patch(
-    job_id: str, changes: Mapping[str, Any], *, actor: Actor, now: datetime, expected_revision: int | None = None
+    job_id: str,
+    changes: Mapping[str, Any],
+    *,
+    actor: Actor,
+    now: datetime,
+    expected_revision: int | None = None,
+    paused: bool | None = None,
 ) -> Job:
     """Change some fields and keep the others; all or nothing. Raises as ``update``."""
     raw = {**definition(get(job_id)), **changes}
@@ -189,7 +226,7 @@ def patch(
         raw["func"] = changes["task"]
     if "func" in changes and "task" not in changes:
         raw["task"] = changes["func"]
-    return update(job_id, raw, actor=actor, now=now, expected_revision=expected_revision)
+    return update(job_id, raw, actor=actor, now=now, expected_revision=expected_revision, paused=paused)
 
 
 @retried
@@ -246,16 +283,38 @@ def delete(job_id: str, *, actor: Actor, now: datetime) -> None:
     """Remove a job. Its runs stay; those that still waited are cancelled, those that run go on. Raises NotFound."""
     actor.require(Role.EDITOR)
     with writing() as session:
-        job = _locked(session, job_id)
-        settle_job(session, job, now)
-        before = _told(job)
-        store_runs.cancel_queued(session, job.id, f"The job was deleted by {actor.name}.", now)
-        close_and_open(session, job, "deleted", by=actor.name, now=now)
-        session.flush()
-        session.execute(sql_delete(Job).where(Job.id == job_id).execution_options(synchronize_session=False))
-        session.expunge(job)
-        audit.record("job.deleted", "job", job_id, actor=actor, now=now, before=before)
+        _delete(session, _locked(session, job_id), actor, now)
     catalogue_changed.send()
+
+
+def delete_all(jobstore: str, *, actor: Actor, now: datetime) -> int:
+    """Remove every job of one job store; how many there were. Some in each transaction, so that nobody waits long."""
+    actor.require(Role.EDITOR)
+    number = 0
+    while deleted := _delete_some(jobstore, actor, now):
+        number += deleted
+        catalogue_changed.send()
+    return number
+
+
+@retried
+def _delete_some(jobstore: str, actor: Actor, now: datetime) -> int:
+    with writing() as session:
+        found = store.of_store(session, jobstore, limit=_DELETED_AT_ONCE, lock=True)
+        for job in found:
+            _delete(session, job, actor, now)
+    return len(found)
+
+
+def _delete(session: Session, job: Job, actor: Actor, now: datetime) -> None:
+    settle_job(session, job, now)
+    before = _told(job)
+    store_runs.cancel_queued(session, job.id, f"The job was deleted by {actor.name}.", now)
+    close_and_open(session, job, "deleted", by=actor.name, now=now)
+    session.flush()
+    session.execute(sql_delete(Job).where(Job.id == job.id).execution_options(synchronize_session=False))
+    session.expunge(job)
+    audit.record("job.deleted", "job", job.id, actor=actor, now=now, before=before)
 
 
 @retried
@@ -324,6 +383,16 @@ def _with_calendars_held(wanted: Definition) -> Definition:
     if set(pins) != set(wanted.calendar_pins):
         raise Conflict("A calendar that this schedule names was deleted in this moment.")
     return replace(wanted, calendar_pins=pins)
+
+
+def _switch(job: Job, paused: bool, actor: Actor) -> bool:
+    """Pause or resume as a part of an edit; whether its first due time must be found anew."""
+    if paused and job.state == JobState.ACTIVE:
+        job.state, job.state_reason, job.next_due_at = JobState.PAUSED, f"Paused by {actor.name}.", None
+    elif not paused and job.state == JobState.PAUSED:
+        job.state, job.state_reason, job.resume_at = JobState.ACTIVE, None, None
+        return True
+    return False
 
 
 def _begin(session: Session, job: Job, now: datetime) -> None:

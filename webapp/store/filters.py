@@ -126,6 +126,7 @@ class JobFilter:
     state: tuple[str, ...] = ()
     task: str = ""
     tag: str = ""
+    jobstore: str = ""
     sort: str = "name"
 
     @classmethod
@@ -139,11 +140,12 @@ class JobFilter:
             state=_choices(args, "state", JobState),
             task=(args.get("task") or "").strip(),
             tag=(args.get("tag") or "").strip(),
+            jobstore=(args.get("jobstore") or "").strip(),
             sort=sort,
         )
 
     def to_args(self) -> dict[str, str | list[str]]:
-        args: dict[str, str | list[str]] = {name: getattr(self, name) for name in ("q", "task", "tag")}
+        args: dict[str, str | list[str]] = {name: getattr(self, name) for name in ("q", "task", "tag", "jobstore")}
         args = {name: value for name, value in args.items() if value}
         if self.state:
             args["state"] = list(self.state)
@@ -156,6 +158,8 @@ class JobFilter:
             query = query.where(Job.state.in_(self.state))
         if self.task:
             query = query.where(Job.task == self.task)
+        if self.jobstore:
+            query = query.where(Job.jobstore == self.jobstore)
         if self.tag:
             like = f"%{escape_like(json.dumps(self.tag))}%"  # as the tag stands in the column, between double quotes
             query = query.where(tags_text().like(like, escape="\\"))

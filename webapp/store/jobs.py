@@ -76,6 +76,25 @@ def to_resume(session: Session, now: datetime, limit: int) -> Sequence[Job]:
     return session.scalars(query.execution_options(populate_existing=True)).all()
 
 
+def of_store(session: Session, jobstore: str, *, limit: int, lock: bool = False) -> Sequence[Job]:
+    """Jobs of one job store; with ``lock`` nobody else may change them before the transaction ends."""
+    query = select(Job).where(Job.jobstore == jobstore).order_by(Job.id).limit(limit)
+    query = query.with_for_update() if lock else query
+    return session.scalars(query.execution_options(populate_existing=lock)).all()
+
+
+def due_in_store(session: Session, jobstore: str, now: datetime) -> Sequence[Job]:
+    """Jobs of one job store that are due, the longest waiting first."""
+    query = select(Job).where(Job.jobstore == jobstore, Job.state == JobState.ACTIVE, Job.next_due_at <= now)
+    return session.scalars(query.order_by(Job.next_due_at, Job.id)).all()
+
+
+def next_due_in_store(session: Session, jobstore: str) -> datetime | None:
+    """When the next job of one job store is due."""
+    query = select(func.min(Job.next_due_at)).where(Job.jobstore == jobstore, Job.state == JobState.ACTIVE)
+    return session.scalar(query)
+
+
 def upcoming(session: Session, limit: int) -> Sequence[Job]:
     query = select(Job).where(Job.state == JobState.ACTIVE, Job.next_due_at.is_not(None)).order_by(Job.next_due_at)
     return session.scalars(query.limit(limit)).all()

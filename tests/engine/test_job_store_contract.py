@@ -1,0 +1,202 @@
+"""What APScheduler promises of a job store, asked of each of ours and of the library's own memory store alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from apscheduler.job import Job as SchedulerJob
+from apscheduler.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.date import DateTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+from flask import Flask
+
+from webapp import clock
+from webapp.engine.job_store import CatalogueJobStore
+from webapp.serving import scheduler_of
+from webapp.tasks.builtin.demo import echo
+
+
+def started(made: BaseJobStore, app: Flask) -> Iterator[BaseJobStore]:
+    made.start(scheduler_of(app).scheduler, "default")
+    yield made
+    made.shutdown()
+
+
+@pytest.fixture
+def base() -> datetime:
+    """A whole hour that lies ahead."""
+    return (clock.now() + timedelta(hours=2)).replace(minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture
+def make(app: Flask) -> Callable[..., SchedulerJob]:
+    """An APScheduler job as ``add_job`` makes it, not yet in any store."""
+
+    def made(job_id: str, trigger: Any, next_run_time: datetime | None, **more: Any) -> SchedulerJob:
+        fields = {"func": echo, "args": (), "kwargs": {"text": job_id}, "name": job_id, "executor": "default"}
+        fields |= {"coalesce": True, "max_instances": 1, "misfire_grace_time": 60}
+        scheduler = scheduler_of(app).scheduler
+        return SchedulerJob(scheduler, id=job_id, trigger=trigger, next_run_time=next_run_time, **{**fields, **more})
+
+    return made
+
+
+@pytest.fixture
+def three(store: BaseJobStore, make: Callable[..., SchedulerJob], base: datetime) -> list[SchedulerJob]:
+    """A job each hour, one for a date, and a paused one; added in another order than they are due."""
+    jobs = [
+        make("paused", IntervalTrigger(hours=1, start_date=base, timezone=UTC), None),
+        make("later", DateTrigger(base + timedelta(days=1), UTC), base + timedelta(days=1)),
+        make("sooner", IntervalTrigger(hours=1, start_date=base, timezone=UTC), base),
+    ]
+    for job in jobs:
+        store.add_job(job)
+    return jobs
+
+
+def ids(jobs: list[SchedulerJob]) -> list[str]:
+    return [job.id for job in jobs]
+
+
+class Contract:
+    """The tests; subclasses say which store."""
+
+    def test_an_empty_store(self, store: BaseJobStore, base: datetime) -> None:
+        assert store.lookup_job("nobody") is None
+        assert store.get_all_jobs() == []
+        assert store.get_due_jobs(base) == []
+        assert store.get_next_run_time() is None
+        store.remove_all_jobs()
+
+    def test_what_was_added_is_found_with_all_it_was_added_with(
+        self, store: BaseJobStore, make: Callable[..., SchedulerJob], base: datetime
+    ) -> None:
+        trigger = CronTrigger(day_of_week="0", hour=2, minute=30, timezone="Europe/Berlin")
+        first = trigger.get_next_fire_time(None, base)
+        job = make(
+            "whole", trigger, first, coalesce=False, max_instances=3, misfire_grace_time=None, args=("a",), kwargs={}
+        )
+        store.add_job(job)
+        found = store.lookup_job("whole")
+        assert (found.id, found.name, found.func, found.func_ref) == ("whole", "whole", echo, job.func_ref)
+        assert (tuple(found.args), found.kwargs) == (("a",), {})
+        assert (found.coalesce, found.max_instances, found.misfire_grace_time) == (False, 3, None)
+        assert (found.executor, found.next_run_time) == ("default", first)
+        assert found.trigger.get_next_fire_time(first, first) == trigger.get_next_fire_time(first, first)
+
+    def test_all_jobs_come_in_the_order_of_their_next_runs_paused_ones_last(
+        self, store: BaseJobStore, three: list[SchedulerJob], base: datetime
+    ) -> None:
+        assert ids(store.get_all_jobs()) == ["sooner", "later", "paused"]
+        assert store.get_next_run_time() == base
+
+    def test_due_jobs_are_those_whose_time_has_come(
+        self, store: BaseJobStore, three: list[SchedulerJob], base: datetime
+    ) -> None:
+        second = timedelta(seconds=1)
+        assert ids(store.get_due_jobs(base - second)) == []
+        assert ids(store.get_due_jobs(base)) == ["sooner"]
+        assert ids(store.get_due_jobs(base + timedelta(days=1))) == ["sooner", "later"]
+
+    def test_only_paused_jobs_have_no_next_run(
+        self, store: BaseJobStore, make: Callable[..., SchedulerJob], base: datetime
+    ) -> None:
+        store.add_job(make("paused", IntervalTrigger(hours=1, start_date=base, timezone=UTC), None))
+        assert store.get_next_run_time() is None
+        assert store.lookup_job("paused").next_run_time is None
+        assert store.get_due_jobs(base + timedelta(days=9)) == []
+
+    def test_an_id_that_is_taken_conflicts_and_changes_nothing(
+        self, store: BaseJobStore, make: Callable[..., SchedulerJob], three: list[SchedulerJob], base: datetime
+    ) -> None:
+        with pytest.raises(ConflictingIdError):
+            store.add_job(make("sooner", DateTrigger(base + timedelta(days=3), UTC), base + timedelta(days=3)))
+        assert store.lookup_job("sooner").next_run_time == base
+
+    def test_an_update_replaces_the_job(self, store: BaseJobStore, three: list[SchedulerJob], base: datetime) -> None:
+        job = store.lookup_job("sooner")
+        moved = base + timedelta(days=2)
+        job._modify(
+            name="Moved", max_instances=4, kwargs={"text": "new"}, next_run_time=moved,
+            trigger=IntervalTrigger(hours=5, start_date=moved, timezone=UTC),
+        )  # fmt: skip
+        store.update_job(job)
+        found = store.lookup_job("sooner")
+        assert (found.name, found.max_instances, found.kwargs) == ("Moved", 4, {"text": "new"})
+        assert found.next_run_time == moved
+        assert ids(store.get_all_jobs()) == ["later", "sooner", "paused"]
+        assert store.get_next_run_time() == base + timedelta(days=1)
+
+    def test_an_update_pauses_and_resumes(self, store: BaseJobStore, three: list[SchedulerJob], base: datetime) -> None:
+        job = store.lookup_job("sooner")
+        job._modify(next_run_time=None)
+        store.update_job(job)
+        assert store.lookup_job("sooner").next_run_time is None
+        assert ids(store.get_due_jobs(base)) == []
+        job._modify(next_run_time=base + timedelta(hours=1))
+        store.update_job(job)
+        assert store.lookup_job("sooner").next_run_time == base + timedelta(hours=1)
+
+    def test_what_is_not_there_can_be_neither_updated_nor_removed(
+        self, store: BaseJobStore, make: Callable[..., SchedulerJob], base: datetime
+    ) -> None:
+        with pytest.raises(JobLookupError):
+            store.update_job(make("nobody", IntervalTrigger(hours=1, start_date=base, timezone=UTC), base))
+        with pytest.raises(JobLookupError):
+            store.remove_job("nobody")
+        assert store.lookup_job("nobody") is None
+
+    def test_removing(self, store: BaseJobStore, three: list[SchedulerJob]) -> None:
+        store.remove_job("sooner")
+        assert store.lookup_job("sooner") is None
+        assert ids(store.get_all_jobs()) == ["later", "paused"]
+        with pytest.raises(JobLookupError):
+            store.remove_job("sooner")
+        store.remove_all_jobs()
+        assert store.get_all_jobs() == []
+
+    def test_an_id_may_be_used_again_after_removal(
+        self, store: BaseJobStore, make: Callable[..., SchedulerJob], three: list[SchedulerJob], base: datetime
+    ) -> None:
+        store.remove_job("later")
+        store.add_job(make("later", IntervalTrigger(hours=1, start_date=base, timezone=UTC), base))
+        assert store.lookup_job("later").next_run_time == base
+
+    def test_a_job_from_the_store_knows_its_scheduler(
+        self, store: BaseJobStore, three: list[SchedulerJob], app: Flask
+    ) -> None:
+        job = store.lookup_job("sooner")
+        assert job._scheduler is scheduler_of(app).scheduler
+
+    def test_ids_of_any_kind_that_a_store_may_have(
+        self, store: BaseJobStore, make: Callable[..., SchedulerJob], base: datetime
+    ) -> None:
+        names = ["Upper", "upper", "ünï", "a'b\"c", "x" * 191]
+        for name in names:
+            store.add_job(make(name, IntervalTrigger(hours=1, start_date=base, timezone=UTC), base, name="n"))
+        assert sorted(ids(store.get_all_jobs())) == sorted(names)
+        for name in names:
+            store.remove_job(name)
+        assert store.get_all_jobs() == []
+
+
+class TestTheCatalogue(Contract):
+    """The default store, on every database."""
+
+    @pytest.fixture
+    def store(self, app: Flask) -> Iterator[BaseJobStore]:
+        yield from started(CatalogueJobStore(app), app)
+
+
+@pytest.mark.only_on("sqlite")
+class TestTheLibrary(Contract):
+    """APScheduler's own memory store: the contract asks nothing that it does not do."""
+
+    @pytest.fixture
+    def store(self, app: Flask) -> Iterator[BaseJobStore]:
+        yield from started(MemoryJobStore(), app)
