@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from werkzeug.security import generate_password_hash
 from werkzeug.test import TestResponse
 
+from tests.api import conformance
 from webapp.domain.states import Role
 from webapp.extensions import db
 from webapp.services import tokens, users
@@ -57,7 +58,10 @@ def sample_tasks(app: Flask) -> Iterator[None]:
 
 
 class Api:
-    """One client with one token; paths stand below the prefix, bodies are sent as bare JSON."""
+    """One client with one token; paths stand below the prefix, bodies are sent as bare JSON.
+
+    Every answer must be one that the OpenAPI document announces, down to its keys.
+    """
 
     def __init__(self, client: FlaskClient, token: str | None) -> None:
         self.client = client
@@ -65,9 +69,11 @@ class Api:
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> TestResponse:
         data = body if body is None or isinstance(body, bytes | str) else json.dumps(body)
-        return self.client.open(
+        answer = self.client.open(
             "/scheduler" + path, method=method, data=data, headers={**self.headers, **(headers or {})}
         )
+        conformance.check(self.client.application, answer)
+        return answer
 
     def get(self, path: str = "", **more: Any) -> TestResponse:
         return self.ask("GET", path, **more)

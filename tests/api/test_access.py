@@ -43,6 +43,15 @@ def api_rules(app: Flask) -> list[tuple[str, str, str]]:
     ]
 
 
+def filled(rule: str, job_id: str = "j", run_id: int = 1, name: str = "c") -> str:
+    """A rule of the map as a path below the prefix."""
+    path = rule.removeprefix("/scheduler").replace("<job_id>", job_id).replace("<name>", name)
+    path = path.replace("<int(max=9223372036854775807):run_id>", str(run_id))
+    path = path.replace("<any(csv, json):format>", "csv")
+    assert "<" not in path
+    return path
+
+
 def test_every_route_below_the_prefix_has_a_role(app: Flask) -> None:
     rules = api_rules(app)
     assert len(rules) == len(ROUTES)
@@ -54,9 +63,11 @@ EXPECTED = {
     Role.VIEWER: {
         "get_scheduler_info", "get_jobs", "get_job", "get_runs", "get_run", "get_run_log", "get_tasks",
         "preview_schedule", "get_job_schedule", "get_calendars", "get_calendar", "get_calendar_file",
+        "get_balance", "explain_job", "get_due_times", "export_runs", "get_openapi",
     },
     Role.OPERATOR: {
         "pause_scheduler", "resume_scheduler", "pause_job", "resume_job", "run_job", "stop_run", "rerun_run",
+        "catch_up_job",
     },
     Role.EDITOR: {
         "add_job", "update_job", "delete_job", "add_calendar", "update_calendar", "delete_calendar", "import_calendar",
@@ -87,10 +98,8 @@ def test_a_role_opens_its_routes_and_no_others(
         name = endpoint.removeprefix("scheduler.")
         job = make_job(id=f"job-{number}")
         run = make_run(job, state="queued" if name == "stop_run" else "succeeded")
-        path = rule.removeprefix("/scheduler").replace("<job_id>", job.id)
-        path = path.replace("<int(max=9223372036854775807):run_id>", str(run.id))
-        path = path.replace("<name>", calendars.create({"name": f"c-{number}"}, actor=ROOT, now=NOW).name)
-        answer = client.ask(method, path, BODIES.get(name))
+        calendar = calendars.create({"name": f"c-{number}"}, actor=ROOT, now=NOW)
+        answer = client.ask(method, filled(rule, job.id, run.id, calendar.name), BODIES.get(name))
         if role.includes(ROLES[name]):
             assert answer.status_code in (200, 204, 400), (name, answer.text)
         else:
@@ -101,10 +110,8 @@ def test_a_role_opens_its_routes_and_no_others(
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 def test_nothing_opens_without_credentials(app: Flask, stranger: Any, method: str) -> None:
     for verb, rule, _ in api_rules(app):
-        path = rule.removeprefix("/scheduler").replace("<job_id>", "j")
-        path = path.replace("<int(max=9223372036854775807):run_id>", "1").replace("<name>", "c")
         if verb == method:
-            assert stranger.ask(verb, path, {}).status_code == 401
+            assert stranger.ask(verb, filled(rule), {}).status_code == 401
 
 
 def test_a_head_request_is_guarded_like_its_get(api: Any, stranger: Any) -> None:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, request
 
-from webapp.api import auth, errors
+from webapp.api import auth, errors, openapi
 from webapp.api.routes import ROLES, ROUTES
 from webapp.clock import now
 from webapp.extensions import csrf
+from webapp.release import version
 from webapp.settings import Settings
 
 
@@ -30,8 +31,9 @@ def init_app(app: Flask) -> None:
     blueprint.register_error_handler(Exception, errors.answer)
     csrf.exempt(blueprint)  # no cookie authenticates here, so there is nothing for another site to borrow
     app.register_blueprint(blueprint)
-    # Other rooms answer scripts too (health): they find the API's ways here, without importing them.
+    # Other rooms answer scripts too (health) and show the document: they find these here, without importing them.
     app.extensions["carillon_api_errors"] = errors.answer
+    app.extensions["carillon_openapi"] = lambda: openapi.document(settings.api_prefix, version())
     app.extensions["carillon_api_identify"] = lambda request: auth.identify(request, now=now())
 
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from flask import Response, request
 
-from webapp.api import query
 from webapp.api.answers import instant, nothing, respond
 from webapp.api.auth import caller
 from webapp.api.body import read_object
 from webapp.api.errors import Stale
+from webapp.api.queries import ImportQuery, read_query
 from webapp.api.schemas import CalendarChanges, ImportRequest, NewCalendar, read
 from webapp.clock import now
 from webapp.domain import closures, words
-from webapp.domain.errors import Conflict, Invalid
+from webapp.domain.errors import Conflict
 from webapp.services import calendars
 from webapp.services.calendar_content import FIELDS, default_zone, definition, value_of
 from webapp.services.calendars import Saved
@@ -26,12 +26,13 @@ _FILE = b"BEGIN:VCALENDAR"
 
 
 def get_calendars() -> Response:
-    """All of them by name, without their entries."""
+    """All shared calendars by name, without their entries."""
     users = calendars.users()
     return respond([_short(calendar, users) for calendar in calendars.every()])
 
 
 def get_calendar(name: str) -> Response:
+    """One calendar with what it holds. Its revision is the ETag."""
     return _one(calendars.get(name))
 
 
@@ -59,7 +60,7 @@ def update_calendar(name: str) -> Response:
 
 
 def delete_calendar(name: str) -> Response:
-    """409 while jobs name it."""
+    """Delete a calendar. 409 while jobs name it."""
     _check_revision(calendars.get(name))
     calendars.delete(name, actor=caller(), now=now())
     return nothing()
@@ -81,13 +82,10 @@ def get_calendar_file(name: str) -> Response:
 
 def _file() -> tuple[str | bytes, bool, str | None]:
     """What to import, whether it is added to what is there, and the zone."""
-    query.only({"add", "timezone"})
+    wanted = read_query(ImportQuery)
     data = request.get_data()
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[: len(_FILE)].upper() == _FILE:
-        wanted = request.args.get("add", "0")
-        if wanted not in ("0", "1", "false", "true"):
-            raise Invalid({"add": "Use 1 or 0."})
-        return data, wanted in ("1", "true"), request.args.get("timezone") or None
+        return data, wanted.add, wanted.timezone or None
     body = read(ImportRequest, read_object(request))
     return body.ics, body.add, body.timezone
 

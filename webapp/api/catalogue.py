@@ -9,7 +9,7 @@ from flask import Response, request
 
 from webapp.api.answers import respond, task_shape
 from webapp.api.body import read_object
-from webapp.api.query import number, only
+from webapp.api.queries import ScheduleQuery, read_query
 from webapp.api.schemas import PreviewRequest, read
 from webapp.api.shapes import client_error, flattened, trigger_shape, trigger_spec
 from webapp.clock import now
@@ -25,7 +25,7 @@ DAY_ROWS = 500
 
 
 def get_tasks() -> Response:
-    """Every registered task, also those that the settings switch off, by key."""
+    """The registered tasks and their parameters, by key. Also those that the settings switch off."""
     return respond({"tasks": [task_shape(task) for task in registry.all()]})
 
 
@@ -42,11 +42,10 @@ def preview_schedule() -> Response:
 
 
 def get_job_schedule(job_id: str) -> Response:
-    """The same of a stored job's schedule."""
+    """A job's schedule in words, its next due times, hazards and, if asked, one of its days."""
+    wanted = read_query(ScheduleQuery)
     job = jobs.get(job_id)
-    only(("count", "simulate"))
-    count = number("count", 10, least=1, most=100)
-    return respond(_told(schedule_of(job), job.id, count, _day(request.args.get("simulate", ""))))
+    return respond(_told(schedule_of(job), job.id, wanted.count, _day(wanted.simulate)))
 
 
 def _told(schedule: Schedule, job_id: str, count: int, day: date | None) -> dict[str, Any]:

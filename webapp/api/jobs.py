@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 from flask import Response, request
 
-from webapp.api import query
 from webapp.api.answers import nothing, respond
 from webapp.api.auth import caller
 from webapp.api.body import read_object
 from webapp.api.changes import changes_of, new_job
 from webapp.api.errors import Stale
+from webapp.api.queries import EVERYTHING, JobQuery, read_query
 from webapp.api.schemas import PauseRequest, RunRequest, read
 from webapp.api.shapes import client_error, instant, job_shape, zone_of
 from webapp.clock import now
@@ -21,19 +21,18 @@ from webapp.services import jobs
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job
 
-EVERYTHING = 2**31 - 1
 RETRIES = 3
 
 
 def get_jobs() -> Response:
-    """The whole list, next due first; with ``limit`` a page of it, whose successor the Link header names."""
+    """All jobs, next due first. With ``limit`` a page of them, whose successor the Link header names."""
+    wanted = read_query(JobQuery)
     args = request.args.copy()
     args.setdefault("sort", "next")
     filter = JobFilter.parse(args)
-    if "limit" not in args:
+    if wanted.limit is None:
         return respond([job_shape(job) for job in jobs.listing(filter, limit=EVERYTHING).rows])
-    limit = query.number("limit", 50, least=1, most=1000)
-    page = jobs.listing(filter, limit=limit, offset=query.number("cursor", 0, least=0, most=EVERYTHING))
+    page = jobs.listing(filter, limit=wanted.limit, offset=wanted.cursor)
     response = respond([job_shape(job) for job in page.rows])
     response.headers["X-Total-Count"] = str(page.total)
     if page.next is not None:
@@ -45,11 +44,12 @@ def get_jobs() -> Response:
 
 
 def get_job(job_id: str) -> Response:
+    """One job with its schedule, rules and state. Its revision is the ETag."""
     return _one(jobs.get(job_id))
 
 
 def add_job() -> Response:
-    """Create a job; with ``replace_existing`` edit the one that has its id already."""
+    """Create a job. With ``replace_existing`` the one that has its id already is edited."""
     wanted = new_job(read_object(request), now())
     try:
         try:
@@ -66,7 +66,7 @@ def add_job() -> Response:
 
 
 def update_job(job_id: str) -> Response:
-    """Change the keys that are sent, all or none of them. What is sent as it was got changes nothing."""
+    """Change the keys that are sent, all or none. What is sent as it was got changes nothing."""
     body = read_object(request)
     for attempt in range(RETRIES):
         job = jobs.get(job_id)
@@ -88,13 +88,14 @@ def update_job(job_id: str) -> Response:
 
 
 def delete_job(job_id: str) -> Response:
+    """Delete a job. Its runs stay."""
     _check_revision(jobs.get(job_id))
     jobs.delete(job_id, actor=caller(), now=now())
     return nothing()
 
 
 def pause_job(job_id: str) -> Response:
-    """Pause a job, with ``until`` up to a moment. Pausing it again changes only that."""
+    """Take a job out of the schedule. With ``until`` up to a moment; pausing it again changes only that."""
     wanted = read(PauseRequest, read_object(request, optional=True))
     until = None
     if wanted.until is not None:
@@ -103,11 +104,12 @@ def pause_job(job_id: str) -> Response:
 
 
 def resume_job(job_id: str) -> Response:
+    """Put a job back on its own grid."""
     return _one(jobs.resume(job_id, actor=caller(), now=now()))
 
 
 def run_job(job_id: str) -> Response:
-    """Queue a run now. The job comes back at once, with the run's id beside its keys."""
+    """Queue a run now. The answer comes at once: the job, with the run's id beside its keys."""
     wanted = read(RunRequest, read_object(request, optional=True))
     run = jobs.run_now(job_id, actor=caller(), now=now(), kwargs=wanted.kwargs or None)
     return _one(jobs.get(job_id), run_id=run.id)

@@ -2,47 +2,53 @@
 
 from __future__ import annotations
 
-from flask import Response, request
+from flask import Response, request, stream_with_context
 
-from webapp.api import query
 from webapp.api.answers import log_shape, respond, run_detail, run_shape
 from webapp.api.auth import caller
+from webapp.api.queries import LogQuery, RunFilters, RunQuery, read_query
 from webapp.clock import now
-from webapp.services import runs
+from webapp.services import run_export, runs
 from webapp.store.filters import RunFilter
-
-FILTERS = frozenset({"state", "job_id", "task", "trigger", "since", "until", "q"})
 
 
 def get_runs() -> Response:
-    """Newest first. ``next`` is the cursor of the page after this one; null: there is none."""
-    query.only(FILTERS | {"limit", "cursor"})
-    limit = query.number("limit", 50, least=1, most=500)
-    page = runs.page(RunFilter.parse(request.args), cursor=request.args.get("cursor"), limit=limit)
+    """A page of the ledger, newest first. ``next`` is the cursor of the page after this one; null: there is none."""
+    wanted = read_query(RunQuery)
+    page = runs.page(RunFilter.parse(request.args), cursor=wanted.cursor, limit=wanted.limit)
     results = runs.results(page.rows)
     return respond({"runs": [run_shape(run, results.get(run.id)) for run in page.rows], "next": page.next})
 
 
+def export_runs(format: str) -> Response:
+    """All runs that fit the filter as a file. CSV for spreadsheets, or a JSON array; sent piece by piece."""
+    read_query(RunFilters)
+    media_type, pieces = run_export.FORMATS[format]
+    response = Response(stream_with_context(pieces(RunFilter.parse(request.args))), mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="runs.{format}"'
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
 def get_run(run_id: int) -> Response:
+    """One run with everything that is known of it. Secret arguments are masked."""
     run = runs.get(run_id)
     return respond(run_detail(run, runs.attempts(run)))
 
 
 def get_run_log(run_id: int) -> Response:
-    """Lines from ``from_line`` on (negative: counted from the end). Go on at ``next_line`` until ``complete``."""
-    query.only({"from_line", "limit"})
-    from_line = query.number("from_line", 0, least=-1_000_000, most=2**62)
-    limit = query.number("limit", 1000, least=1, most=10_000)
-    return respond(log_shape(run_id, runs.log(run_id, from_line=from_line, limit=limit)))
+    """A run's log by range. Go on at ``next_line`` until ``complete``; a negative ``from_line`` counts from the end."""
+    wanted = read_query(LogQuery)
+    return respond(log_shape(run_id, runs.log(run_id, from_line=wanted.from_line, limit=wanted.limit)))
 
 
 def stop_run(run_id: int) -> Response:
-    """Cancel a run that waits; ask one that is going on to stop."""
+    """Stop a run. One that waits is cancelled; one that is going on is asked to stop."""
     run = runs.stop(run_id, actor=caller(), now=now())
     return respond(run_detail(run, runs.attempts(run)))
 
 
 def rerun_run(run_id: int) -> Response:
-    """Queue the same once more. The answer is the new run."""
+    """Run the same once more. The answer is the new run, which is queued."""
     run = runs.rerun(run_id, actor=caller(), now=now())
     return respond({**run_detail(run, runs.attempts(run)), "run_id": run.id})

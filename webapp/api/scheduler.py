@@ -19,7 +19,7 @@ from webapp.services.control import Mode
 
 
 def get_scheduler_info() -> Response:
-    """Flask-APScheduler's three keys, and what they cannot say."""
+    """How the scheduler stands. Flask-APScheduler's three keys, and what they cannot say."""
     found = status.read()
     return respond(
         {
@@ -42,22 +42,22 @@ def get_scheduler_info() -> Response:
 
 
 def pause_scheduler() -> Response:
-    """204 also when it is paused already, as in Flask-APScheduler; 400 while it is shut down."""
+    """Hold all due times; each job keeps its own state. 204 also when it is so already; 400 while it is shut down."""
     return _switch(control.hold, fine=Mode.PAUSED)
 
 
 def resume_scheduler() -> Response:
-    """204 also when it is not paused; 400 while it is shut down."""
+    """Serve due times again after a pause. 204 also when it is not paused; 400 while it is shut down."""
     return _switch(control.release, fine=Mode.RUNNING)
 
 
 def start_scheduler() -> Response:
-    """400 when it is not shut down."""
+    """Serve due times again after a shutdown. 400 when it is not shut down."""
     return _switch(control.start, fine=None)
 
 
 def shutdown_scheduler() -> Response:
-    """400 when it is shut down already. Runs that are going on go on."""
+    """Serve no due times until ``start``. Runs that are going on go on; 400 when it is shut down already."""
     read(ShutdownRequest, read_object(request, optional=True))
     return _switch(control.shut_down, fine=None)
 

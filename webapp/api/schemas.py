@@ -173,7 +173,14 @@ class ShutdownRequest(Body):
     wait: bool = Field(True, description="Taken for old clients; runs that are going on always go on")
 
 
-Model = TypeVar("Model", bound=Body)
+class CatchUpRequest(Body):
+    moments: list[str] = Field(
+        min_length=1, max_length=500, description="Past due times, ISO 8601; without an offset in the job's time zone"
+    )
+    again: bool = Field(False, description="Also those whose run has succeeded")
+
+
+Model = TypeVar("Model", bound=BaseModel)
 
 TRIGGER_KEYS = frozenset(field.alias or name for name, field in TriggerFields.model_fields.items()) - {"trigger"}
 READ_ONLY_KEYS = frozenset({"state", "state_reason", "resume_at", "revision", "next_run_time"})
@@ -193,11 +200,15 @@ _MESSAGES = {
     "less_than_equal": "This must be at most {le}.",
     "string_too_short": "This must not be empty.",
     "string_too_long": "This must have at most {max_length} characters.",
+    "string_pattern_mismatch": "This is not what a page gave out.",
+    "too_short": "This must have at least {min_length} entry.",
+    "too_long": "This must have at most {max_length} entries.",
+    "yes_or_no": "Use 1 or 0.",
 }
 
 
 def read(model: type[Model], data: Mapping[str, Any]) -> Model:
-    """The body as ``model``. Raises Invalid with the messages by key."""
+    """A body, or the parameters of an address, as ``model``. Raises Invalid with the messages by key."""
     try:
         return model.model_validate(dict(data))
     except ValidationError as error:

@@ -195,9 +195,11 @@ def instant(key: str, text: str, zone: tzinfo) -> datetime:
     """A time that a client sent, in UTC; without an offset it is local in ``zone``. Raises Invalid at ``key``."""
     try:
         moment = datetime.fromisoformat(text)
-        return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         raise Invalid({key: f"{text[:40]!r} is not an ISO 8601 time such as 2026-12-01T10:00Z."}) from None
+    if not 2000 <= moment.year <= 2100:
+        raise Invalid({key: "The year must lie between 2000 and 2100."})
+    return (moment.replace(tzinfo=zone) if moment.tzinfo is None else moment).astimezone(UTC)
 
 
 def same(one: Any, other: Any) -> bool:

@@ -100,6 +100,8 @@ def run(job_id: str, moments: Collection[datetime], *, actor: Actor, now: dateti
 def _checked(moments: Collection[datetime]) -> list[datetime]:
     if any(moment.tzinfo is None for moment in moments):
         raise Invalid({"moments": "Each time needs an offset from UTC."})
+    if any(not 2000 <= moment.year <= 2100 for moment in moments):
+        raise Invalid({"moments": "The year must lie between 2000 and 2100."})
     wanted = sorted({moment.astimezone(UTC) for moment in moments})
     if not wanted:
         raise Invalid({"moments": "Choose at least one due time."})

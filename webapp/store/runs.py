@@ -15,6 +15,11 @@ from webapp.store.filters import RunFilter
 from webapp.store.models import Run, RunLog
 
 _LONG = (Run.traceback, Run.result, Run.args, Run.kwargs)
+_EXPORTED: Sequence[Any] = (
+    Run.id, Run.job_id, Run.job_name, Run.task, Run.state, Run.trigger, Run.attempt, Run.due_at, Run.due_count,
+    Run.queued_at, Run.started_at, Run.finished_at, Run.executor, Run.worker, Run.requested_by, Run.result, Run.error,
+    Run.reason,
+)  # fmt: skip
 
 
 def page(session: Session, filter: RunFilter, *, before: int | None, after: int | None, limit: int) -> list[Run]:
@@ -26,6 +31,14 @@ def page(session: Session, filter: RunFilter, *, before: int | None, after: int 
     if before is not None:
         query = query.where(Run.id < before)
     return list(session.scalars(query.order_by(Run.id.desc()).limit(limit)))
+
+
+def export_rows(session: Session, filter: RunFilter, *, before: int | None, limit: int) -> Sequence[Any]:
+    """Runs newest first as plain rows, without arguments and tracebacks: those below ``before``."""
+    query = filter.apply(select(*_EXPORTED))
+    if before is not None:
+        query = query.where(Run.id < before)
+    return session.execute(query.order_by(Run.id.desc()).limit(limit)).all()
 
 
 def rev(session: Session, job_id: str | None = None) -> str:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from zoneinfo import ZoneInfo
 
 from flask import Flask, request, url_for
 
+from webapp.release import version
 from webapp.web import assets, filters, htmx, viewer
 
 NAVIGATION = (
@@ -39,7 +38,7 @@ def init_app(app: Flask) -> None:
         asset_url=assets.asset_url,
         htmx_url=assets.htmx_url,
         htmx_config=htmx.CONFIG,
-        version=_version(),
+        version=version(),
         may=viewer.may,
         utc=ZoneInfo("UTC"),
         shown_range=filters.shown_range,
@@ -62,11 +61,3 @@ def _navigation() -> list[Item]:
     group = (request.endpoint or "").partition(".")[0]
     group = PART_OF.get(group, group)
     return [Item(label, url_for(endpoint), endpoint.partition(".")[0] == group) for endpoint, label in NAVIGATION]
-
-
-@cache
-def _version() -> str:
-    try:
-        return version("carillon")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "(not installed)"
