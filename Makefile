@@ -22,8 +22,9 @@ lint: $(VENV)/.ready-test
 types: $(VENV)/.ready-test
 	$(BIN)/mypy
 
-bench: $(VENV)/.ready-test
-	@for file in bench/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+bench: $(VENV)/.ready-bench
+	$(BIN)/python bench/triggers.py
+	$(BIN)/python bench/engine.py $(ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("carillon: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + " (make PYTHON=/path/to/python3)" if sys.version_info < (3, 11) else 0)'
@@ -38,6 +39,11 @@ $(VENV)/.ready-test: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "carillon: installing into $(VENV), with what the tests need ..."
 	@$(PIP) install --constraint constraints.txt --editable '.[test]'
 	@touch $@ $(VENV)/.ready
+
+$(VENV)/.ready-bench: pyproject.toml constraints.txt $(VENV)/.ready-test
+	@echo "carillon: installing into $(VENV), with the rivals of the bench ..."
+	@$(PIP) install --constraint constraints.txt --editable '.[test,bench]'
+	@touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
