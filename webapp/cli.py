@@ -8,7 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, ScriptInfo
 
-from webapp import clock
+from webapp import cli_audit, clock
 from webapp.domain.errors import CarillonError
 from webapp.domain.states import Role
 from webapp.services import setup, users
@@ -24,6 +24,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(user_commands)
     app.cli.add_command(scheduler_commands)
     app.cli.add_command(setup_link)
+    app.cli.add_command(cli_audit.commands)
 
 
 def _actor() -> Actor:

@@ -22,7 +22,7 @@ from webapp.api import throttle
 from webapp.domain.errors import Forbidden
 from webapp.domain.states import Role
 from webapp.extensions import db
-from webapp.services import tokens, users
+from webapp.services import logins, tokens
 from webapp.services.actors import Actor
 from webapp.store.models import User
 
@@ -78,7 +78,7 @@ def _by_password(value: str, address: str, now: datetime) -> Actor:
     user = _remembered.user(name, password, now)
     if user is None:
         throttle.check(address, name)
-        user = users.authenticate(name, password, now=now)
+        user = logins.log_in(name, password, via="api", address=address, now=now)
         if user is None:
             throttle.failed(address, name)
             raise _unauthorized("The name or the password is wrong.")

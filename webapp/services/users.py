@@ -61,16 +61,19 @@ def authenticate(name: str, password: str, *, now: datetime) -> User | None:
 
     An unknown name costs the same scrypt computation as a known one, so that the time does not tell them apart.
     """
-    name = unicodedata.normalize("NFC", name)
-    user: User | None = None
-    if name_problem(name) is None:
-        user = db.session.scalar(select(User).where(User.name == name))
+    user = named(name)
     stored = _dummy_hash() if user is None else user.password_hash
     right = check_password_hash(stored, _prepared(password))
     if user is None or not right or not user.active:
         return None
     _note_login(user, now)
     return user
+
+
+def named(name: str) -> User | None:
+    """The user of this name, active or not."""
+    name = unicodedata.normalize("NFC", name)
+    return None if name_problem(name) else db.session.scalar(select(User).where(User.name == name))
 
 
 @retried

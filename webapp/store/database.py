@@ -24,6 +24,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from webapp.extensions import db
+from webapp.store import audit
 from webapp.store.types import UtcDateTime
 
 BUSY_TIMEOUT_S = 5.0
@@ -188,6 +189,7 @@ def writing() -> Iterator[Session]:
     """One use case's transaction on ``db.session``: committed at the end, rolled back on any error.
 
     What the session had read before is let go first, so that the transaction starts as a writer and sees the present.
+    What the audit was told meanwhile is written last.
     """
     session: Session = db.session()
     if session.in_transaction():
@@ -196,8 +198,10 @@ def writing() -> Iterator[Session]:
         session.connection(execution_options=_WRITER)
         try:
             yield session
+            audit.append(session)
             session.commit()
         except BaseException:
+            audit.drop(session)
             session.rollback()
             raise
 

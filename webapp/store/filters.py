@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from webapp.domain.errors import Invalid
 from webapp.domain.states import JobState, RunState, RunTrigger
-from webapp.store.models import Job, Run
+from webapp.store.models import AuditEntry, Job, Run
 
 Args = Mapping[str, str] | MultiDict[str, str]
 
@@ -179,3 +179,47 @@ class JobFilter:
 def tags_text() -> Any:
     """The tags column as the JSON text that it is, in which letters beyond ASCII are escaped."""
     return cast(Job.tags, Text)
+
+
+@dataclass(frozen=True)
+class AuditFilter:
+    """Which entries of the audit: by who, what was done, to what, and when."""
+
+    actor: str = ""
+    action: str = ""
+    object_type: str = ""
+    object_id: str = ""
+    address: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @classmethod
+    def parse(cls, args: Args) -> AuditFilter:
+        """From URL parameters; naive times are UTC. Raises Invalid by parameter."""
+        texts = {name: (args.get(name) or "").strip()[:191] for name in AUDIT_TEXTS}
+        return cls(**texts, since=_instant(args, "since"), until=_instant(args, "until"))
+
+    def to_args(self) -> dict[str, str | list[str]]:
+        args: dict[str, str | list[str]] = {name: getattr(self, name) for name in AUDIT_TEXTS if getattr(self, name)}
+        for name in ("since", "until"):
+            moment = getattr(self, name)
+            if moment:
+                args[name] = moment.isoformat()
+        return args
+
+    def apply(self, query: Select[Any]) -> Select[Any]:
+        for name in AUDIT_TEXTS:
+            value = getattr(self, name)
+            column = getattr(AuditEntry, name)
+            if value and name == "action" and "." not in value:  # "job" stands for all that is done to jobs
+                query = query.where(column.like(f"{escape_like(value)}.%", escape="\\"))
+            elif value:
+                query = query.where(column == value)
+        if self.since:
+            query = query.where(AuditEntry.at >= self.since)
+        if self.until:
+            query = query.where(AuditEntry.at < self.until)
+        return query
+
+
+AUDIT_TEXTS = ("actor", "action", "object_type", "object_id", "address")

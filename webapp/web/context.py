@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, request, url_for
 
+from webapp.domain.states import Role
 from webapp.release import version
 from webapp.web import assets, filters, htmx, viewer
 
@@ -17,6 +18,7 @@ NAVIGATION = (
     ("tasks.index", "Tasks"),
     ("system.index", "System"),
 )
+FOR_ADMINS = (("audit.index", "Admin"),)
 PART_OF = {"calendars": "jobs"}
 """Groups of pages without an entry of their own."""
 
@@ -60,4 +62,5 @@ def _variables() -> dict[str, object]:
 def _navigation() -> list[Item]:
     group = (request.endpoint or "").partition(".")[0]
     group = PART_OF.get(group, group)
-    return [Item(label, url_for(endpoint), endpoint.partition(".")[0] == group) for endpoint, label in NAVIGATION]
+    shown = NAVIGATION + FOR_ADMINS if viewer.may(Role.ADMIN) else NAVIGATION
+    return [Item(label, url_for(endpoint), endpoint.partition(".")[0] == group) for endpoint, label in shown]

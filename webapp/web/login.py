@@ -8,9 +8,9 @@ from flask_limiter import RequestLimit
 from flask_login import current_user, logout_user
 
 from webapp.extensions import limiter
-from webapp.services import setup, users
+from webapp.services import logins, setup
+from webapp.web.access import actor, safe_target
 from webapp.web.access import enter as begin_session
-from webapp.web.access import safe_target
 from webapp.web.forms.doors import LoginForm
 from webapp.web.viewer import now, settings
 
@@ -54,7 +54,7 @@ def enter() -> ResponseReturnValue:
     form = LoginForm()
     if not form.validate():
         return _page(form), 422
-    user = users.authenticate(form.name.data, form.password.data, now=now())
+    user = logins.log_in(form.name.data, form.password.data, via="web", address=request.remote_addr, now=now())
     if user is None:
         form.name.errors = [WRONG]
         return _page(form), 422
@@ -63,6 +63,7 @@ def enter() -> ResponseReturnValue:
 
 
 def leave() -> ResponseReturnValue:
+    logins.log_out(actor=actor(), now=now())
     logout_user()
     session.clear()
     flash("You are logged out.", "good")

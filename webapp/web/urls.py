@@ -11,6 +11,7 @@ from flask.typing import ResponseReturnValue
 from webapp.domain.states import Role
 from webapp.web import (
     account,
+    audit,
     calendars,
     dashboard,
     health,
@@ -108,6 +109,13 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("/system/fragment", system.fragment, V),
         Route("/system/hold", system.hold, O, "POST"),
         Route("/system/release", system.release, O, "POST"),
+    ),
+    "audit": (
+        Route("/audit", audit.index, A),
+        Route("/audit/<int:entry_id>", audit.show, A),
+        Route("/audit/export.csv", audit.export_csv, A),
+        Route("/audit/export.jsonl", audit.export_json, A),
+        Route("/audit/verify", audit.verify, A, "POST"),
     ),
     "account": (
         Route("/account", account.show, V),

@@ -54,15 +54,20 @@ class ApiToken(Base):
 
 
 class AuditEntry(Base):
-    """One change: who, from where, what, before and after. Rows are only ever added."""
+    """One change: who, from where, what, before and after. Rows are only ever added.
+
+    ``id`` counts from 1 without a gap; ``hash`` covers the row and the hash of the one before it (``store.audit``).
+    """
 
     __tablename__ = "audit_entry"
     __table_args__ = (
         Index("ix_audit_entry_object", "object_type", "object_id"),
         Index("ix_audit_entry_at", "at"),
+        Index("ix_audit_entry_actor", "actor", "id"),
+        Index("ix_audit_entry_action", "action", "id"),
     )
 
-    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     actor: Mapped[str] = mapped_column(String(120))
     via: Mapped[str] = mapped_column(String(16))
@@ -70,5 +75,6 @@ class AuditEntry(Base):
     action: Mapped[str] = mapped_column(String(48))
     object_type: Mapped[str] = mapped_column(String(32))
     object_id: Mapped[str] = mapped_column(key())
-    before: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    after: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    hash: Mapped[str] = mapped_column(String(64))

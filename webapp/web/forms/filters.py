@@ -1,4 +1,4 @@
-"""The filter of the run history: local times as people type them become instants, and back."""
+"""The filters of the run history and of the audit: local times as people type them become instants, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from werkzeug.datastructures import MultiDict
 
-from webapp.store.filters import RunFilter
+from webapp.store.filters import AuditFilter, RunFilter
 
 TIMES = ("since", "until")
 
@@ -21,7 +21,15 @@ def read_run_filter(args: MultiDict[str, str], zone: ZoneInfo) -> RunFilter:
     return RunFilter.parse(read)
 
 
-def shown_args(wanted: RunFilter, zone: ZoneInfo) -> dict[str, Any]:
+def read_audit_filter(args: MultiDict[str, str], zone: ZoneInfo) -> AuditFilter:
+    """The same for the audit."""
+    read = MultiDict(args)
+    for name in TIMES:
+        read[name] = _aware(args.get(name, ""), zone)
+    return AuditFilter.parse(read)
+
+
+def shown_args(wanted: RunFilter | AuditFilter, zone: ZoneInfo) -> dict[str, Any]:
     """``since`` and ``until`` for ``datetime-local`` fields, in the viewer's zone."""
     return {name: _local(getattr(wanted, name), zone) for name in TIMES}
 
