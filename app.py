@@ -1,4 +1,6 @@
-"""Carillon's door: ``python app.py`` serves it, ``gunicorn app:app`` and ``flask`` find ``app`` here."""
+"""Carillon's door: ``python app.py`` serves it, ``gunicorn app:app``, ``flask`` and ``celery -A app.celery_app`` enter."""
+
+from typing import Any
 
 from webapp import create_app
 from webapp.settings import SettingsError, fail
@@ -13,3 +15,16 @@ if __name__ != "__mp_main__":  # the process of a run imports this file too, and
         app = create_app()
     except SettingsError as error:
         fail(str(error))
+
+
+def __getattr__(name: str) -> Any:
+    """``celery_app`` is made when somebody asks for it: Celery is an extra, and a server needs none."""
+    if name != "celery_app":
+        raise AttributeError(name)
+    from webapp.working import celery_app
+
+    try:
+        made = globals()["celery_app"] = celery_app(app)
+    except SettingsError as error:
+        fail(str(error))
+    return made

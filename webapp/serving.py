@@ -119,12 +119,21 @@ def start(app: Flask, *, always: bool = False) -> None:
 
 
 def _start_when_possible(app: Flask, leads: bool) -> None:
+    if prepare_when_possible(app):
+        for line in greeting(app):
+            log.info(line)
+    if leads:
+        scheduler_of(app).start()
+
+
+def prepare_when_possible(app: Flask) -> bool:
+    """``prepare`` as soon as the database lets it; whether it had to be waited for."""
     pause = threading.Event()
     said = ""
     while True:
         try:
             prepare(app)
-            break
+            return bool(said)
         except (Unavailable, SettingsError) as error:
             if str(error) != said:
                 said = str(error)
@@ -132,11 +141,6 @@ def _start_when_possible(app: Flask, leads: bool) -> None:
         except Exception:
             log.exception("the database could not be prepared; Carillon goes on trying")
         pause.wait(RETRY_S)
-    if said:
-        for line in greeting(app):
-            log.info(line)
-    if leads:
-        scheduler_of(app).start()
 
 
 def run_scheduler(app: Flask) -> None:

@@ -15,13 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from webapp import scheduling
 from webapp.clock import now
+from webapp.engine.executors import RunExecutor
 from webapp.engine.fallback import MemoryFallback
 from webapp.engine.job_store import CatalogueJobStore
 from webapp.engine.scheduler import CarillonScheduler
 from webapp.services import declared, jobs
 from webapp.services.definitions import Definition
 from webapp.services.signals import catalogue_changed
-from webapp.settings import Settings
+from webapp.settings import Settings, SettingsError
 from webapp.tasks.declarations import Declarations
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,10 @@ class Scheduler(APScheduler):  # type: ignore[misc]  # Flask-APScheduler ships n
         if settings.memory_fallback:
             self._scheduler.fallback = MemoryFallback(app, self._declared_definitions, settings.max_workers)
             catalogue_changed.connect(self._on_catalogue_changed)
-        super().init_app(app)
+        try:
+            super().init_app(app)
+        except (LookupError, TypeError, ValueError) as error:
+            raise SettingsError(f"SCHEDULER_EXECUTORS: {error}") from error
         self._scheduler.add_jobstore(CatalogueJobStore(app), "default")
         app.extensions["carillon_scheduler"] = self
 
@@ -71,6 +75,10 @@ class Scheduler(APScheduler):  # type: ignore[misc]  # Flask-APScheduler ships n
         with self._start_lock:
             if self._pid == os.getpid() and self._scheduler.running:
                 self._scheduler.shutdown(wait)
+
+    def executors(self) -> dict[str, RunExecutor]:
+        """The executors by their alias."""
+        return dict(self._scheduler._executors)
 
     @property
     def loop_alive(self) -> bool:

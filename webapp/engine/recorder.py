@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from webapp import clock
 from webapp.domain.states import RunState
@@ -200,10 +201,10 @@ class Recorder:
         now = clock.now()
         ended = {outcome.run_id for outcome in pending.outcomes}
         free = self._free(ended)
-        held = self._leading() if self._claiming and not self._closing else None
+        claiming = bool(free) and self._claiming and not self._closing
         with self._app.app_context():
             stops = self._stops()
-            if not pending and not self._in_doubt and not (held and free and ledger.anything_queued(now)):
+            if not pending and not self._in_doubt and not (claiming and self._anything_to_claim(now)):
                 self._after(ended, stops, [])
                 self._busy = False
                 return
@@ -211,9 +212,7 @@ class Recorder:
                 if self._in_doubt:
                     ledger.undo_claims(session, self._worker_id, self.active_ids(), now)
                 written = ledger.write(session, self._entries(pending), now)
-                claims = ledger.Claimed()
-                if held:
-                    claims = ledger.claim(session, held, free, now, self._worker_id, self._group_limits)
+                claims = self._claim(session, free, now) if claiming else ledger.Claimed()
         self._in_doubt = False
         for run_id, lines in pending.lines.items():
             self._line_counts[run_id] = self._line_counts.get(run_id, 0) + len(lines)
@@ -229,6 +228,17 @@ class Recorder:
         self._busy = claims.more
         if claims.more:
             self._wake.set()
+
+    def _anything_to_claim(self, now: datetime) -> bool:
+        """A read that keeps idle processes from writing."""
+        return self._leading() is not None and ledger.anything_queued(now)
+
+    def _claim(self, session: Session, free: Mapping[str, int], now: datetime) -> ledger.Claimed:
+        """Make runs ``running`` that this process must start."""
+        held = self._leading()
+        if held is None:
+            return ledger.Claimed()
+        return ledger.claim(session, held, free, now, self._worker_id, self._group_limits)
 
     def _stops(self) -> list[int]:
         """Runs of ours that somebody asked to stop; looked up when that may have happened, and every ROUND_S."""

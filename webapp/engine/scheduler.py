@@ -88,7 +88,8 @@ class CarillonScheduler(PlainCalls):
         self._last_beat = self._last_seek = float("-inf")
         self._clocks: tuple[datetime, float] | None = None
         self.held = None
-        self.recorder = Recorder(app, self.worker_id, self._executors, lambda: self.held, self._tell_ended)
+        here = {alias: executor for alias, executor in self._executors.items() if not executor.is_remote}
+        self.recorder = Recorder(app, self.worker_id, here, lambda: self.held, self._tell_ended)
         child = ChildSetup("webapp:create_app", app.config["CARILLON"], tuple(sys.path))
         for executor in self._executors.values():
             executor.bind(self.recorder.report, app.app_context, child)
@@ -181,8 +182,8 @@ class CarillonScheduler(PlainCalls):
             except due.LeaseLost:
                 self._lost()
                 return 0.0
-            if settled.queued and self.recorder is not None:
-                self.recorder.wake()
+            if settled.queued:
+                self._wake_runs()
             if settled.more:  # the lease may have to be renewed before the rest is served
                 return 0.0 if settled.jobs else LOCKED_S
             next_due_at = settled.next_due_at
@@ -241,8 +242,7 @@ class CarillonScheduler(PlainCalls):
             self._last_beat = mono
         if self.held is not None:
             log.info("this process leads the schedule (epoch %d)", self.held.epoch)
-            if self.recorder is not None:
-                self.recorder.wake()
+            self._wake_runs()
 
     def _lost(self) -> None:
         """The lease ran out or is another's: seek it again at once, since after an outage nobody may have it."""
@@ -299,19 +299,28 @@ class CarillonScheduler(PlainCalls):
         self.wakeup()
 
     def _on_runs_queued(self, sender: Any) -> None:
+        self._wake_runs()
+
+    def _wake_runs(self) -> None:
+        """Tell those who start runs that there may be some."""
         if self.recorder is not None:
             self.recorder.wake()
+        for executor in self._executors.values():
+            executor.wake()
 
     def wakeup(self) -> None:
         if self._event is not None:
             self._event.set()
 
     def _tell_ended(self, written: ledger.Written) -> None:
-        """Tell APScheduler's listeners what ended; called after the commit, in the recorder's thread."""
+        self.tell_ended(written.ended)
+
+    def tell_ended(self, ended: list[ledger.Ended]) -> None:
+        """Tell APScheduler's listeners what ended; called after the commit, in the thread of who wrote it."""
         if not self._listeners:
             return
-        for ended in written.ended:
-            self._dispatch_event(_event_of(ended))
+        for each in ended:
+            self._dispatch_event(_event_of(each))
 
 
 _EVENTS = {RunState.SUCCEEDED: EVENT_JOB_EXECUTED, RunState.MISSED: EVENT_JOB_MISSED}

@@ -33,7 +33,7 @@ def take(worker: Worker, now: datetime) -> lease.Held | None:
     end_silent_writers()
     with writing() as session:
         held = lease.acquire(session, worker.id, _dead(session))
-        _seen(session, worker)
+        seen(session, worker)
         if held is not None:
             _clear_up(session, worker, now)
             executors = list(worker.detail.get("executors", ())) or ["default"]
@@ -50,7 +50,7 @@ def keep(worker: Worker, held: lease.Held, now: datetime) -> bool:
     end_silent_writers()
     with writing() as session:
         renewed = lease.renew(session, held)
-        _seen(session, worker)
+        seen(session, worker)
         if renewed:
             _clear_up(session, worker, now)
         return renewed
@@ -67,7 +67,7 @@ def release(held: lease.Held) -> None:
 def alive(worker: Worker) -> None:
     """Tell that this process lives, without leading."""
     with writing() as session:
-        _seen(session, worker)
+        seen(session, worker)
 
 
 @retried
@@ -112,8 +112,8 @@ def _dead(session: Session) -> list[str]:
     return [row.id for row in rows if liveness.is_dead(row.detail.get("identity", {}))]
 
 
-def _seen(session: Session, worker: Worker) -> None:
-    """Write the heartbeat, and since when it has come without a gap."""
+def seen(session: Session, worker: Worker) -> None:
+    """Write the heartbeat in the caller's transaction, and since when it has come without a gap."""
     now = read_database_now(session)
     row = session.get(Worker, worker.id, populate_existing=True)
     since = now

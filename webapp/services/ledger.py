@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, bindparam, func, select, update
+from sqlalchemy import String, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from webapp.domain.rules import span_words
@@ -73,8 +73,9 @@ def anything_queued(now: datetime) -> bool:
 
 
 def stop_requests(run_ids: Sequence[int]) -> list[int]:
-    """Those of these running runs that somebody asked to stop."""
-    query = select(Run.id).where(Run.id.in_(run_ids), Run.stop_requested_at.is_not(None))
+    """Those of these runs that somebody asked to stop, or that the ledger gave up while they go on."""
+    given_up = Run.state != RunState.RUNNING
+    query = select(Run.id).where(Run.id.in_(run_ids), or_(Run.stop_requested_at.is_not(None), given_up))
     return list(db.session.scalars(query))
 
 
@@ -177,7 +178,7 @@ def claim(
         return claimed
     room = Room(session, group_limits or {})
     for alias, slots in free.items():
-        good = _startable(session, alias, slots, now, room, claimed)
+        good = startable(session, alias, slots, now, room, claimed)
         if not good:
             continue
         ids = [row.id for row in good]
@@ -189,11 +190,12 @@ def claim(
             mine = select(Run.id).where(Run.id.in_(ids), Run.state == RunState.RUNNING, Run.worker == worker_id)
             kept = set(session.scalars(mine))
             good = [row for row in good if row.id in kept]
-        claimed.rows += [_claim_row(row, alias, now) for row in good]
+        claimed.rows += [claim_row(row, alias, now) for row in good]
     return claimed
 
 
-def _claim_row(row: Any, alias: str, now: datetime) -> dict[str, Any]:
+def claim_row(row: Any, alias: str, now: datetime) -> dict[str, Any]:
+    """A row that is ``running`` since ``now`` as the keyword arguments of ``Claim``."""
     return {
         "run_id": row.id,
         "job_id": row.job_id,
@@ -215,12 +217,17 @@ SCAN_MAX = 2_000
 """Queued runs that one claim looks through when many of them must wait for others of their job or group."""
 
 
-def _startable(session: Session, alias: str, slots: int, now: datetime, room: Room, claimed: Claimed) -> list[Any]:
-    """The first ``slots`` runs that may start. Those that came too late or have no task here get their outcome."""
+def startable(
+    session: Session, alias: str, slots: int, now: datetime, room: Room, claimed: Claimed, *, unsent: bool = False
+) -> list[Any]:
+    """The first ``slots`` runs that may start (of those that no broker has, where ``unsent``).
+
+    Those that came too late or have no task here get their outcome.
+    """
     good: list[Any] = []
     offset, size = 0, slots + 20
     while len(good) < slots and offset < SCAN_MAX:
-        rows = runs.candidates(session, alias, now, size, offset, room.full_groups())
+        rows = runs.candidates(session, alias, now, size, offset, room.full_groups(), unsent)
         for row in rows:
             if len(good) == slots:
                 claimed.more = True
@@ -237,11 +244,11 @@ def _may_start(session: Session, row: Any, now: datetime, room: Room, claimed: C
     if row.start_by_at is not None and now > row.start_by_at:
         late = span_words((now - (row.due_at or row.queued_at)).total_seconds())
         reason = f"It waited for a free worker until it was {late} late, longer than its job allows."
-        _end_queued(session, row, RunState.MISSED, now, claimed, reason=reason)
+        end_queued(session, row, RunState.MISSED, now, claimed, reason=reason)
         return False
     if registry.find(row.task) is None:
         error = f"There is no task {row.task!r} here: its module was removed or cannot be imported."
-        _end_queued(session, row, RunState.FAILED, now, claimed, error=error)
+        end_queued(session, row, RunState.FAILED, now, claimed, error=error)
         quarantine(session, row.job_id, error, now)
         return False
     return room.take(row)
@@ -254,7 +261,7 @@ class Room:
         self._session = session
         self._limits = group_limits
         self._jobs: dict[str, int] = {}
-        self._groups = runs.running_in_groups(session, list(group_limits)) if group_limits else {}
+        self._groups = runs.occupied_groups(session, list(group_limits)) if group_limits else {}
 
     def full_groups(self) -> list[str]:
         """The groups in which nothing may start now."""
@@ -275,12 +282,12 @@ class Room:
 
     def _running(self, job_id: str) -> int:
         if job_id not in self._jobs:
-            query = select(func.count()).where(Run.job_id == job_id, Run.state == RunState.RUNNING)
-            self._jobs[job_id] = self._session.scalar(query) or 0
+            self._jobs[job_id] = runs.occupied(self._session, job_id)
         return self._jobs[job_id]
 
 
-def _end_queued(session: Session, row: Any, state: RunState, now: datetime, claimed: Claimed, **values: str) -> None:
+def end_queued(session: Session, row: Any, state: RunState, now: datetime, claimed: Claimed, **values: str) -> None:
+    """Give a queued run its outcome without starting it."""
     statement = runs.move([row.id], RunState.QUEUED, state=state, finished_at=now, updated_at=now, **values)
     session.execute(statement.execution_options(synchronize_session=False))
     claimed.ended.append(Ended(row.id, row.job_id, state, row.due_at))

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Update, bindparam, func, or_, select, update
+from sqlalchemy import Integer, Update, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session, defer
 
 from webapp.domain.states import ACTIVE, RunState
 from webapp.store.filters import RunFilter
-from webapp.store.models import Run, RunLog
+from webapp.store.models import Run, RunLog, Sending
 
 _LONG = (Run.traceback, Run.result, Run.args, Run.kwargs)
 _EXPORTED: Sequence[Any] = (
@@ -131,13 +131,15 @@ def start_delays(session: Session, since: datetime, limit: int = 5000) -> list[f
     return [(started - due).total_seconds() for due, started in session.execute(query) if started and due]
 
 
+_SENT = select(Run.id).join(Sending, Sending.run_id == Run.id).where(Run.state == RunState.QUEUED)
+"""Runs that a broker has and no worker started."""
 _TABLE: Any = Run.__table__
-_CLAIM_COLUMNS = (
+CLAIM_COLUMNS = (
     "id", "job_id", "job_name", "task", "args", "kwargs", "trigger", "attempt", "due_at", "queued_at", "start_by_at",
     "instances_max", "group", "follow_up", "timeout_s",
 )  # fmt: skip
 _CANDIDATES = (
-    select(*(_TABLE.c[name] for name in _CLAIM_COLUMNS))
+    select(*(_TABLE.c[name] for name in CLAIM_COLUMNS))
     .where(
         _TABLE.c.state == RunState.QUEUED.value,
         _TABLE.c.executor == bindparam("executor"),
@@ -150,22 +152,41 @@ _CANDIDATES = (
 
 
 def candidates(
-    session: Session, executor: str, now: datetime, limit: int, offset: int, full_groups: Sequence[str]
+    session: Session,
+    executor: str,
+    now: datetime,
+    limit: int,
+    offset: int,
+    full_groups: Sequence[str],
+    unsent: bool = False,
 ) -> Sequence[Any]:
-    """Queued runs of one executor that may start now, in the order in which they should."""
+    """Queued runs of one executor that may start now, in the order in which they should.
+
+    ``unsent``: without those that a broker has already.
+    """
     query = _CANDIDATES
+    if unsent:
+        query = query.where(~exists().where(Sending.run_id == _TABLE.c.id))
     if full_groups:
         query = query.where(or_(_TABLE.c.group.is_(None), _TABLE.c.group.not_in(full_groups)))
     parameters = {"executor": executor, "now": now, "size": limit, "skip": offset}
     return session.connection().execute(query, parameters).all()
 
 
-def running_in_groups(session: Session, groups: Sequence[str]) -> dict[str, int]:
-    """How many runs of each of these groups are going on; groups with none are absent."""
-    query = (
-        select(Run.group, func.count()).where(Run.state == RunState.RUNNING, Run.group.in_(groups)).group_by(Run.group)
-    )
+def occupied_groups(session: Session, groups: Sequence[str]) -> dict[str, int]:
+    """How many runs of each of these groups are going on or with a broker; groups with none are absent."""
+    running = select(Run.group.label("name")).where(Run.state == RunState.RUNNING, Run.group.in_(groups))
+    sent = _SENT.with_only_columns(Run.group).where(Run.group.in_(groups))
+    both = running.union_all(sent).subquery()
+    query = select(both.c.name, func.count()).group_by(both.c.name)
     return {str(group): number for group, number in session.execute(query)}
+
+
+def occupied(session: Session, job_id: str) -> int:
+    """How many runs of a job are going on or with a broker."""
+    running = select(func.count()).where(Run.job_id == job_id, Run.state == RunState.RUNNING).scalar_subquery()
+    sent = _SENT.with_only_columns(func.count()).where(Run.job_id == job_id).scalar_subquery()
+    return int(session.scalar(select(running + sent)) or 0)
 
 
 def move(run_ids: Iterable[int], source: RunState, **values: Any) -> Update:

@@ -18,6 +18,8 @@ class RunExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no t
     kind: ClassVar[str]
     can_stop: ClassVar[bool]
     """Whether a run can be ended against its task's will."""
+    is_remote: ClassVar[bool] = False
+    """Whether its runs are started by other processes: then the recorder claims none for it."""
 
     def __init__(self, max_workers: int = 10) -> None:
         super().__init__()
@@ -38,6 +40,9 @@ class RunExecutor(BaseExecutor):  # type: ignore[misc]  # APScheduler ships no t
     @abstractmethod
     def stop_run(self, run_id: int) -> None:
         """Ask a run to end; one that is not here is ignored."""
+
+    def wake(self) -> None:
+        """There may be queued runs, or a run to stop; for executors that look for themselves."""
 
     def _do_submit_job(self, job: Any, run_times: Any) -> None:
         raise NotImplementedError("Due times go through the ledger, not straight to an executor.")

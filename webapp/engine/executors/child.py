@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -65,6 +68,17 @@ def run_in_child(setup: ChildSetup, claim: Claim, writer: Connection) -> Outcome
         raise Stopped("its process was asked to end")
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="carillon-parent", daemon=True).start()
     app = setup.app()
     signal.signal(signal.SIGTERM, stop)
-    return execute(claim, sink, app.app_context)
+    outcome = execute(claim, sink, app.app_context)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what is left is to send it
+    return outcome
+
+
+def _end_with_parent() -> None:
+    """A server or worker that was killed must not leave runs behind: the ledger calls them lost, or runs them again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -24,7 +24,7 @@ _POLL_S = 0.1
 # A fork of a process with threads may hang. The fork server is a clean process that has imported Carillon once, so
 # that a run starts in milliseconds and shares nothing with the server or with other runs.
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["webapp.engine.executors.child"])
+_CONTEXT.set_forkserver_preload(["webapp.children", "webapp.engine.executors.child"])
 
 
 class ProcessPoolExecutor(RunExecutor):

@@ -4,7 +4,7 @@ from webapp.store.models.account import ApiToken, AuditEntry, User
 from webapp.store.models.calendar import Calendar, CalendarRevision
 from webapp.store.models.engine import EngineEvent, Installation, SchedulerLease, SchedulerSpan, Worker
 from webapp.store.models.job import Job, JobRevision
-from webapp.store.models.run import Run, RunLog
+from webapp.store.models.run import Run, RunLog, Sending
 
 __all__ = [
     "ApiToken",
@@ -19,6 +19,7 @@ __all__ = [
     "RunLog",
     "SchedulerLease",
     "SchedulerSpan",
+    "Sending",
     "User",
     "Worker",
 ]

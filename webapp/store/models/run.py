@@ -73,6 +73,18 @@ class Run(Base):
     log_lines: Mapped[int] = mapped_column(Integer, default=0)
 
 
+class Sending(Base):
+    """A queued run that was sent to a broker, and when. Only such a run may be started by a Celery worker, which takes
+    the row away; one that does not come is sent again. No foreign key: what is left over is swept.
+    """
+
+    __tablename__ = "sending"
+
+    run_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    executor: Mapped[str] = mapped_column(String(64))
+    sent_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
 class RunLog(Base):
     """A piece of a run's log: whole lines ``first_line`` .. ``first_line + lines - 1``, joined by newlines.
 
