@@ -1,7 +1,7 @@
 """The leader's thread for one Celery executor: sends queued runs to the broker, and revokes what is to stop.
 
-It waits for the broker so that nothing else has to: while the broker is away its runs stay queued, and the scheduler and
-the other executors go on.
+It waits for the broker so that nothing else has to: while the broker is away its runs stay queued, and the scheduler
+and the other executors go on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs on their way to a worker of Celery: what the leader may send, and the start by whoever receives it.
 
-A run stays ``queued`` until a worker starts it. A row of ``sending`` says that a broker has it: it counts as occupied, is
-not sent twice without need, and is the worker's permission to start it, by compare-and-set, however often it arrives.
+A run stays ``queued`` until a worker starts it. A row of ``sending`` says that a broker has it: it counts as occupied,
+is not sent again without need, and permits a worker to start it, by compare-and-set, however often it arrives.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Host:
-    """Runs what arrives, ``slots`` runs at a time. ``settled`` is told, in any thread, which run's message is done with."""
+    """Runs what arrives, ``slots`` at a time. ``settled`` is told, in any thread, which run's message is done with."""
 
     def __init__(
         self,
