@@ -1,4 +1,4 @@
-"""Carillon's door: ``python app.py`` serves it; ``gunicorn app:app``, ``flask`` and ``celery -A app.celery_app`` enter."""
+"""Carillon's door: ``python app.py``, ``gunicorn app:app``, ``flask`` and ``celery -A app.celery_app`` enter here."""
 
 from typing import Any
 
