@@ -50,7 +50,7 @@ def content(server: Server) -> dict[str, str]:
         "run with": "/jobs/plain/run", "pause": "/jobs/plain/pause", "revision": "/jobs/plain/revisions/1",
         "succeeded": f"/runs/{runs['plain']}", "failed": f"/runs/{runs['fails']}", "log": f"/runs/{runs['talks']}",
         "search": f"/runs/{runs['talks']}?q=7", "running": f"/runs/{runs['sleeps']}", "nothing": "/runs?q=zzzz",
-        "missing": "/nothing-here",
+        "missing": "/nothing-here", "reference": "/api-reference",
     }  # fmt: skip
 
 
@@ -68,7 +68,7 @@ def wait_for_ends(api: httpx.Client, number: int) -> dict[str, int]:
 PAGES = (
     "dashboard", "jobs", "runs", "tasks", "system", "account", "new", "job", "paused", "edit", "clone", "delete",
     "run with", "pause", "revision", "succeeded", "failed", "log", "search", "running", "nothing", "missing",
-    "audit", "entry",
+    "audit", "entry", "reference",
 )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ def addresses(method: str) -> list[str]:
     for rule in rules:
         for name, value in VALUES.items():
             rule = rule.replace(f"<int:{name}>", str(value)).replace(f"<{name}>", str(value))
+        rule = rule.replace("<any(csv, json):format>", "csv")
         filled.append(rule)
     return filled
 

@@ -21,10 +21,15 @@ _PATH_SCHEMAS: dict[str, dict[str, Any]] = {
     "run_id": {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
     "format": {"type": "string", "enum": ["csv", "json"]},
 }
-_GROUPS = (
-    ("calendar", "Calendars"), ("run", "Runs"), ("balance", "Runs"), ("due_times", "Jobs"), ("job", "Jobs"),
-    ("scheduler", "Scheduler"),
-)  # fmt: skip
+_GROUPS = {
+    "jobs": "Jobs",
+    "runs": "Runs",
+    "balance": "Runs",
+    "tasks": "Tasks and schedules",
+    "preview": "Tasks and schedules",
+    "calendars": "Calendars",
+    "openapi.json": "This document",
+}
 _REFUSALS = {
     400: "Not acceptable; nothing was stored",
     401: "No valid login",
@@ -75,18 +80,18 @@ def path_of(route: Route) -> str:
 
 
 def _operation(route: Route) -> dict[str, Any]:
-    summary, _, rest = (route.view.__doc__ or "").partition(".")
+    summary, _, rest = " ".join((route.view.__doc__ or "").replace("``", "").split()).partition(". ")
     found: dict[str, Any] = {
         "operationId": route.endpoint,
         "tags": [_group(route)],
-        "summary": " ".join(summary.split()),
+        "summary": summary.rstrip("."),
         "parameters": [*_path_parameters(route), *_query_parameters(route), *_headers(route)],
         "responses": _responses(route),
         "x-least-role": route.role.value,
         "x-codeSamples": [{"lang": "Shell", "source": examples.curl(route.method, path_of(route), route.endpoint)}],
     }
-    if rest.strip():
-        found["description"] = " ".join(rest.split())
+    if rest:
+        found["description"] = rest
     if route.body is not None:
         media: dict[str, Any] = {"schema": _ref(route.body)}
         example = examples.of(route.endpoint).body
@@ -97,7 +102,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def _group(route: Route) -> str:
-    return next((name for part, name in _GROUPS if part in route.endpoint), "Schedules and tasks")
+    return _GROUPS.get(route.path.split("/")[1] if route.path else "", "Scheduler")
 
 
 def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:

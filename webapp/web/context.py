@@ -19,7 +19,7 @@ NAVIGATION = (
     ("system.index", "System"),
 )
 FOR_ADMINS = (("audit.index", "Admin"),)
-PART_OF = {"calendars": "jobs"}
+PART_OF = {"calendars": "jobs", "reference": "tasks"}
 """Groups of pages without an entry of their own."""
 
 

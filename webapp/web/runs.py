@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.domain.errors import Invalid
 from webapp.domain.states import RunState, RunTrigger
-from webapp.services import runs
+from webapp.services import run_export, runs
 from webapp.store.filters import RunFilter
 from webapp.store.models import Run
 from webapp.tasks import registry
@@ -75,6 +75,14 @@ def _bands(page: runs.RunPage, wanted: RunFilter) -> list[downtime.Band]:
         return []
     newest, oldest = rows.row(page.rows[0]).at, rows.row(page.rows[-1]).at
     return downtime.bands(oldest, now() if page.newer is None else newest)
+
+
+def export(format: str) -> ResponseReturnValue:
+    """All runs that fit the filter, as a file that is sent piece by piece."""
+    wanted = read_run_filter(request.args, viewer_zone())
+    media_type, pieces = run_export.FORMATS[format]
+    headers = {"Content-Disposition": f'attachment; filename="runs.{format}"'}
+    return Response(stream_with_context(pieces(wanted)), mimetype=media_type, headers=headers)
 
 
 def show(run_id: int) -> ResponseReturnValue:

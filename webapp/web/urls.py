@@ -21,6 +21,7 @@ from webapp.web import (
     login,
     past,
     preferences,
+    reference,
     runs,
     setup,
     system,
@@ -79,6 +80,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
     "runs": (
         Route("/runs", runs.index, V),
         Route("/runs/fragment", runs.fragment, V),
+        Route("/runs/export.<any(csv, json):format>", runs.export, V),
         Route("/runs/<int:run_id>", runs.show, V),
         Route("/runs/<int:run_id>/fragment", runs.show_fragment, V),
         Route("/runs/<int:run_id>/log/fragment", runs.log_fragment, V),
@@ -104,6 +106,10 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("/calendars/<int:calendar_id>/revisions/<int:number>/restore", calendars.restore, E, "POST"),
     ),
     "tasks": (Route("/tasks", tasks.index, V),),
+    "reference": (
+        Route("/api-reference", reference.index, V),
+        Route("/api-reference/openapi.json", reference.document, V),
+    ),
     "system": (
         Route("/system", system.index, V),
         Route("/system/fragment", system.fragment, V),
