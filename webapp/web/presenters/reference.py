@@ -118,8 +118,8 @@ def _operation(
     method: str, path: str, operation: Mapping[str, Any], refusals: Mapping[str, str], shared: set[str]
 ) -> Operation:
     status = next(status for status in operation["responses"] if status.startswith("2"))
-    content = operation["responses"][status].get("content", {})
-    answer = next(iter(content.values()), {}).get("schema", {})
+    content: dict[str, Any] = operation["responses"][status].get("content", {})
+    answer: dict[str, Any] = next((each["schema"] for each in content.values()), {})
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     return Operation(
         id=operation["operationId"],
