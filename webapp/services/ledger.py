@@ -92,6 +92,13 @@ _END = (
         reason=func.coalesce(bindparam("new_reason", type_=String), _RUN.c.reason),
     )
 )
+_START = (
+    update(_RUN)
+    .where(_RUN.c.id.in_(bindparam("ids", expanding=True)), _RUN.c.state == RunState.QUEUED.value)
+    .values(
+        state=RunState.RUNNING.value, started_at=bindparam("at"), updated_at=bindparam("at"), worker=bindparam("by")
+    )
+)
 _PROGRESS = (
     update(_RUN)
     .where(_RUN.c.id == bindparam("run_id"), _RUN.c.state == RunState.RUNNING.value)
@@ -182,10 +189,7 @@ def claim(
         if not good:
             continue
         ids = [row.id for row in good]
-        values = {"state": RunState.RUNNING.value, "started_at": now, "updated_at": now, "worker": worker_id}
-        moved = session.connection().execute(
-            update(_RUN).where(_RUN.c.id.in_(ids), _RUN.c.state == RunState.QUEUED.value).values(**values)
-        )
+        moved = session.connection().execute(_START, {"ids": ids, "at": now, "by": worker_id})
         if moved.rowcount != len(ids):  # somebody cancelled one of them in between
             mine = select(Run.id).where(Run.id.in_(ids), Run.state == RunState.RUNNING, Run.worker == worker_id)
             kept = set(session.scalars(mine))

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 from threading import Lock
 from typing import Any
 
+from webapp.domain import schedules
 from webapp.domain.schedules import Schedule
 from webapp.services import shared_calendars
 from webapp.services.shared_calendars import Pins
@@ -37,10 +38,36 @@ def _kept(key: Hashable, job_id: str, spec: Mapping[str, Any], pins: Pins | None
     found = _cache.get(key)
     if found is not None and found[0] == (spec, pins):
         return found[1]
-    shared = shared_calendars.pinned(spec, pins, must_exist=must_exist)
-    schedule = shared_calendars.load(spec, job_id=job_id, shared=shared)
+    schedule = _of_all_jobs(spec)
+    if schedule is None:
+        shared = shared_calendars.pinned(spec, pins, must_exist=must_exist)
+        schedule = shared_calendars.load(spec, job_id=job_id, shared=shared)
+    _keep(key, spec, pins, schedule)
+    return schedule
+
+
+_OWN = ("jitter", "spread", "calendars")
+"""A schedule with one of these depends on its job's id or pins."""
+
+
+def _of_all_jobs(spec: Mapping[str, Any]) -> Schedule | None:
+    """The schedule of this spec for whatever job, if there is one: a thousand jobs at ``0 * * * *`` share it."""
+    try:
+        key = frozenset(spec.items())
+        if spec.get("kind") not in schedules.KINDS or any(spec.get(name) for name in _OWN):
+            return None
+    except (AttributeError, TypeError):  # it has parts of its own, or is rubbish
+        return None
+    found = _cache.get(key)
+    if found is not None:
+        return found[1]
+    schedule = schedules.load(spec)
+    _keep(key, spec, None, schedule)
+    return schedule
+
+
+def _keep(key: Hashable, spec: Mapping[str, Any], pins: Pins | None, schedule: Schedule) -> None:
     with _lock:
         if len(_cache) >= _SIZE:
             _cache.clear()
         _cache[key] = ((spec, pins), schedule)
-    return schedule

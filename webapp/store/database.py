@@ -8,6 +8,7 @@ of different jobs meet. On SQLite a writer is alone from its BEGIN.
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import random
 import threading
@@ -75,8 +76,9 @@ def _mysql_now(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 
 def engine_options(url: str) -> dict[str, Any]:
     """SQLAlchemy options for ``url``: short waits; on servers, connections are checked before use."""
+    quick_json = {"json_serializer": to_json, "json_deserializer": from_json}
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
+        return {**quick_json, "connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
     connect: dict[str, Any] = {"connect_timeout": 5}
     if is_mysql(url):
         connect |= {"read_timeout": 30, "write_timeout": 30}
@@ -84,6 +86,7 @@ def engine_options(url: str) -> dict[str, Any]:
         connect |= {"keepalives_idle": 5, "keepalives_interval": 5, "keepalives_count": 2, "tcp_user_timeout": 15_000}
         connect |= {"application_name": APPLICATION_NAME}
     return {
+        **quick_json,
         "isolation_level": "READ COMMITTED",
         "pool_pre_ping": True,
         "pool_recycle": 1800,
@@ -96,6 +99,20 @@ def engine_options(url: str) -> dict[str, Any]:
 def is_mysql(name: str) -> bool:
     """Whether a URL, or a dialect's name, is of MySQL's family."""
     return name.startswith(("mysql", "mariadb"))
+
+
+_EMPTY: dict[str, Callable[[], Any]] = {"[]": list, "{}": dict}
+
+
+def to_json(value: Any) -> str:
+    """JSON columns are mostly empty lists and mappings (arguments, tags, chains): these need no encoder."""
+    return json.dumps(value) if value or not isinstance(value, (list, dict)) else "[]" if type(value) is list else "{}"
+
+
+def from_json(text: str | bytes) -> Any:
+    """The value that ``to_json`` wrote; every call makes a new one."""
+    make = _EMPTY.get(text) if isinstance(text, str) else None
+    return json.loads(text) if make is None else make()
 
 
 def prepare(engine: Engine) -> None:

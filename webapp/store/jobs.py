@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from webapp.domain.states import JobState
@@ -47,16 +47,24 @@ def count_by_state(session: Session) -> dict[str, int]:
     return dict(rows.all())
 
 
+_TABLE: Any = Job.__table__
+_DUE_COLUMNS = (
+    "id", "name", "revision", "task", "args", "kwargs", "executor", "group", "priority", "timeout_s", "retry", "chains",
+    "auto_pause_after", "trigger", "calendar_pins", "next_due_at", "coalesce", "misfire_grace_s", "overlap",
+    "max_instances",
+)  # fmt: skip
+_DUE = (
+    select(*(_TABLE.c[name] for name in _DUE_COLUMNS))
+    .where(_TABLE.c.state == JobState.ACTIVE.value, _TABLE.c.next_due_at <= bindparam("now"))
+    .order_by(_TABLE.c.next_due_at)
+    .limit(bindparam("size", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+
+
 def due(session: Session, now: datetime, limit: int) -> Sequence[Any]:
     """The columns that a due pass needs of the jobs that are due, the longest waiting first; locks their rows."""
-    query = (
-        select(Job.__table__)
-        .where(Job.state == JobState.ACTIVE, Job.next_due_at <= now)
-        .order_by(Job.next_due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return session.execute(query).all()
+    return session.connection().execute(_DUE, {"now": now, "size": limit}).all()
 
 
 def next_due_at(session: Session) -> datetime | None:

@@ -78,7 +78,7 @@ _CONFIRM = (
 
 def confirm(session: Session, held: Held) -> bool:
     """Whether ``held`` is still good, asked inside the caller's transaction; locks the row until its end."""
-    row = session.execute(_CONFIRM).first()
+    row = session.connection().execute(_CONFIRM).first()  # asked in every round: past the ORM
     if row is None or row.holder != held.holder or row.epoch != held.epoch:
         return False
     return _is_good(row.expires_at, row.now)
