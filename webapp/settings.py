@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from webapp import jobstore_settings
+
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -89,6 +91,12 @@ class Settings(BaseSettings):
         description="Executors as JSON, in Flask-APScheduler's form: "
         '{"default": {"type": "threadpool", "max_workers": 20}}.',
     )
+    jobstores: dict[str, dict[str, Any]] = Field(
+        {},
+        validation_alias=_guide("jobstores"),
+        description="Job stores beside the catalogue as JSON, in Flask-APScheduler's form: "
+        '{"cache": {"type": "redis", "host": "localhost"}}.',
+    )
     jobs: list[dict[str, Any]] = Field(
         [],
         validation_alias=_guide("jobs"),
@@ -158,6 +166,11 @@ class Settings(BaseSettings):
                 raise ValueError("is not a database URL such as postgresql+psycopg://user@host/name") from None
         return value
 
+    @field_validator("jobstores")
+    @classmethod
+    def _known_stores(cls, value: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        return jobstore_settings.checked(value)
+
     @field_validator("admin_password")
     @classmethod
     def _long_enough(cls, value: SecretStr) -> SecretStr:
@@ -169,6 +182,12 @@ class Settings(BaseSettings):
     def _one_process_for_memory(self) -> Settings:
         if self.memory_fallback and self.workers > 1:
             raise ValueError("CARILLON_MEMORY_FALLBACK needs CARILLON_WORKERS=1: only a database keeps two apart")
+        in_memory = next((alias for alias, each in self.jobstores.items() if each["type"] == "memory"), None)
+        if in_memory is not None and self.workers > 1:
+            raise ValueError(
+                f"SCHEDULER_JOBSTORES: {in_memory} is of type memory, which needs CARILLON_WORKERS=1: "
+                "when another process leads, it does not know the jobs in the memory of this one"
+            )
         return self
 
     @field_validator("api_prefix")
@@ -183,14 +202,7 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL in use. Bare ``postgresql://`` and ``mysql://`` mean the drivers of Carillon's extras."""
         if not self.database_url:
             return f"sqlite:///{self.instance_path.resolve() / 'carillon.sqlite'}"
-        url = make_url(self.database_url)
-        drivers = {
-            "postgresql": "postgresql+psycopg",
-            "postgres": "postgresql+psycopg",
-            "mysql": "mysql+pymysql",
-            "mariadb": "mariadb+pymysql",
-        }
-        return url.set(drivername=drivers.get(url.drivername, url.drivername)).render_as_string(hide_password=False)
+        return jobstore_settings.with_driver(self.database_url)
 
     @cached_property
     def signing_key(self) -> str:
@@ -207,7 +219,7 @@ class Settings(BaseSettings):
     @property
     def jobstore_names(self) -> tuple[str, ...]:
         """The aliases of the job stores; ``default`` is the catalogue itself."""
-        return ("default",)
+        return ("default", *sorted(self.jobstores))
 
     def job_defaults(self) -> dict[str, Any]:
         """What APScheduler takes where plain code is silent: the same as everybody else."""

@@ -17,12 +17,14 @@ from webapp import scheduling
 from webapp.clock import now
 from webapp.engine.executors import RunExecutor
 from webapp.engine.fallback import MemoryFallback
-from webapp.engine.job_store import CatalogueJobStore
+from webapp.engine.job_store import CatalogueJobStore, function_of
+from webapp.engine.mirror import Mirror, Mirrors, nothing_against
 from webapp.engine.scheduler import CarillonScheduler
 from webapp.services import declared, jobs
 from webapp.services.definitions import Definition
 from webapp.services.signals import catalogue_changed
 from webapp.settings import Settings, SettingsError
+from webapp.store import jobstores
 from webapp.tasks.declarations import Declarations
 
 log = logging.getLogger(__name__)
@@ -60,7 +62,26 @@ class Scheduler(APScheduler):  # type: ignore[misc]  # Flask-APScheduler ships n
         except (LookupError, TypeError, ValueError) as error:
             raise SettingsError(f"SCHEDULER_EXECUTORS: {error}") from error
         self._scheduler.add_jobstore(CatalogueJobStore(app), "default")
+        self._scheduler.mirrors = Mirrors([self._mirror(app, each) for each in sorted(settings.jobstores)])
         app.extensions["carillon_scheduler"] = self
+
+    def _mirror(self, app: Flask, alias: str) -> Mirror:
+        """What keeps a job store and the catalogue alike. Raises SettingsError for one that cannot be made."""
+        settings: Settings = app.config["CARILLON"]
+        options = dict(settings.jobstores[alias])
+        kind = options.pop("type")
+        face = CatalogueJobStore(app, alias)
+        self._scheduler.add_jobstore(face, alias)
+        try:
+            store = jobstores.build(kind, options, function_of)
+        except ModuleNotFoundError as error:
+            raise SettingsError(f"SCHEDULER_JOBSTORES: {alias}: the module {error.name} is not installed") from None
+        except Exception as error:  # whatever the store's library has against its options
+            raise SettingsError(f"SCHEDULER_JOBSTORES: {alias}: {error}") from None
+        store.start(self._scheduler, alias)
+        refusal = self._scheduler.others_may_lead if kind == "memory" else nothing_against
+        place = jobstores.place(kind, options)
+        return Mirror(app, alias, kind, place, store, face.outward, self._scheduler.still_leads, refusal)
 
     def start(self, paused: bool = False) -> None:
         """Start serving due times in this process; a second call does nothing."""

@@ -6,7 +6,7 @@ pickled, and only registered tasks can be scheduled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -48,7 +48,7 @@ class CatalogueJobStore(BaseJobStore):  # type: ignore[misc]  # APScheduler ship
         """The job, or None."""
         with self._context():
             job = plain_jobs.find(job_id, self._alias)
-            return None if job is None else self._outward(job)
+            return None if job is None else self.outward(job)
 
     def get_due_jobs(self, now: datetime) -> list[SchedulerJob]:
         """The jobs due at ``now`` or before, the longest waiting first."""
@@ -132,9 +132,9 @@ class CatalogueJobStore(BaseJobStore):  # type: ignore[misc]  # APScheduler ship
         job.trigger = plain_jobs.readable_schedule(stored)
 
     def _all_outward(self, rows: Sequence[Job]) -> list[SchedulerJob]:
-        return [self._outward(row) for row in rows]
+        return [self.outward(row) for row in rows]
 
-    def _outward(self, row: Job) -> SchedulerJob:
+    def outward(self, row: Job) -> SchedulerJob:
         """A row as APScheduler's job. A task that is not registered here still makes a job that can be looked at."""
         task = registry.find(row.task)
         job = SchedulerJob.__new__(SchedulerJob)
@@ -177,6 +177,12 @@ def task_name(job: SchedulerJob) -> str:
     if task is None:
         raise Invalid({"func": f"{name} is not a registered task: decorate the function with @task."})
     return task.reference
+
+
+def function_of(reference: str) -> Callable[..., Any] | None:
+    """The function of a registered task, by its ``module:function``."""
+    task = registry.find(reference)
+    return None if task is None else task.func
 
 
 def _reference(func: Any) -> str:

@@ -30,10 +30,11 @@ from webapp.domain.states import RunState
 from webapp.engine.executors import KINDS, RunExecutor
 from webapp.engine.executors.child import ChildSetup
 from webapp.engine.fallback import MemoryFallback
+from webapp.engine.mirror import Mirrors
 from webapp.engine.plain_calls import PlainCalls
 from webapp.engine.recorder import Recorder
 from webapp.extensions import db
-from webapp.services import due, heartbeat, ledger, liveness, recovery
+from webapp.services import due, heartbeat, ledger, liveness, recovery, status
 from webapp.services.signals import catalogue_changed, runs_queued
 from webapp.store import jobs, lease
 from webapp.store.database import writing
@@ -65,6 +66,7 @@ class CarillonScheduler(PlainCalls):
         self.stop_wait_s = 30.0
         self.worker_id = ""
         self.fallback: MemoryFallback | None = None
+        self.mirrors = Mirrors()
         self.on_round: Callable[[datetime, bool], None] | None = None  # told the time, and whether this process leads
         super().__init__(**options)
 
@@ -104,6 +106,7 @@ class CarillonScheduler(PlainCalls):
             return
         self._stopping = True
         recorder.stop_claiming()
+        self.mirrors.stop()
         self.wakeup()
         self._wait_for_runs(recorder, self.stop_wait_s if wait else 0.0)
         catalogue_changed.disconnect(self._on_catalogue_changed)
@@ -171,14 +174,16 @@ class CarillonScheduler(PlainCalls):
         leads = self._lead(now, mono)
         if leads:
             self._take_over_from_memory(now)
+        self.mirrors.follow(leads, now)
         if self.on_round is not None:
             self.on_round(now, leads)
         if not leads:
             return SEEK_EVERY_S
-        next_due_at = jobs.next_wake_at(db.session())
+        waiting = self.mirrors.waiting()
+        next_due_at = jobs.next_wake_at(db.session(), waiting)
         if next_due_at is not None and next_due_at <= now and self.held is not None:
             try:
-                settled = due.due_pass(self.held, now, self._executors)
+                settled = due.due_pass(self.held, now, self._executors, waiting)
             except due.LeaseLost:
                 self._lost()
                 return 0.0
@@ -275,6 +280,7 @@ class CarillonScheduler(PlainCalls):
                 "waits_for": recorder.active_ids()[:50] if self._stopping and recorder is not None else [],
                 "last_loop_at": self.last_loop_at.isoformat() if self.last_loop_at else None,
                 "thread_alive": recorder.is_alive if recorder is not None else False,
+                "jobstores": self.mirrors.told(),
                 "executors": {
                     alias: {
                         "kind": executor.kind,
@@ -285,6 +291,18 @@ class CarillonScheduler(PlainCalls):
                 },
             },
         )
+
+    def still_leads(self) -> bool:
+        """Whether the database, asked now, says that this process leads."""
+        held, row = self.held, lease.read(db.session())
+        return held is not None and row is not None and (row.holder, row.epoch) == (held.holder, held.epoch)
+
+    def others_may_lead(self) -> str | None:
+        """Why jobs must not stand in the memory of this process; None: nobody else may lead."""
+        others = [name for name in status.may_lead() if name != self.worker_id]
+        if not others:
+            return None
+        return f"{', '.join(others)} may lead, too, and would not know the jobs in the memory of this process."
 
     @property
     def loop_alive(self) -> bool:

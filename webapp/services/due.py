@@ -47,10 +47,13 @@ class Settled:
 
 
 @retried
-def due_pass(held: lease.Held, now: datetime, executors: Collection[str] = ("default",)) -> Settled:
+def due_pass(
+    held: lease.Held, now: datetime, executors: Collection[str] = ("default",), waiting: Collection[str] = ()
+) -> Settled:
     """Give every due time up to ``now`` its outcome, for at most JOBS_MAX jobs. Raises LeaseLost.
 
-    A due time of a job whose executor is none of ``executors`` fails, and the job is quarantined.
+    A due time of a job whose executor is none of ``executors`` fails, and the job is quarantined. Jobs of the job
+    stores ``waiting`` wait until those answer again.
     """
     with writing() as session:
         if not lease.confirm(session, held):
@@ -59,8 +62,8 @@ def due_pass(held: lease.Held, now: datetime, executors: Collection[str] = ("def
         if switch.mode is control.Mode.STOPPED:
             return Settled()
         resume_due(session, now)
-        settled = settle(session, jobs.due(session, now, JOBS_MAX), now, switch.held_reason, executors)
-        settled.next_due_at = jobs.next_wake_at(session)
+        settled = settle(session, jobs.due(session, now, JOBS_MAX, waiting), now, switch.held_reason, executors)
+        settled.next_due_at = jobs.next_wake_at(session, waiting)
         settled.more = settled.next_due_at is not None and settled.next_due_at <= now
     return settled
 

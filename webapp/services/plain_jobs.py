@@ -55,7 +55,7 @@ def change(job_id: str, raw: Mapping[str, Any], next_run_time: datetime | None, 
     changes = differing(raw, stored)
     paused: bool | None = None
     if next_run_time is None:
-        paused = True if stored.state == JobState.ACTIVE else None
+        paused = True if stored.state == JobState.ACTIVE or (changes and stored.state == JobState.QUARANTINED) else None
     elif stored.state == JobState.PAUSED:
         paused = None if "trigger" in changes else False
     if next_run_time is not None and stored.state != JobState.QUARANTINED:

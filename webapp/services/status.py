@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -42,6 +44,7 @@ class SchedulerStatus:
     overdue_s: float
     workers: Sequence[Worker]
     executors: dict[str, dict[str, int]]
+    jobstores: dict[str, dict[str, Any]]
     database_now: datetime
 
 
@@ -57,7 +60,8 @@ def read() -> SchedulerStatus:
     leader = next((worker for worker in workers if row is not None and worker.id == row.holder), None)
     detail = leader.detail if leader is not None and held else {}
     last_loop_at = datetime.fromisoformat(detail["last_loop_at"]) if detail.get("last_loop_at") else None
-    next_due_at = jobs.next_due_at(session)
+    jobstores = detail.get("jobstores", {})
+    next_due_at = jobs.next_due_at(session, [alias for alias, each in jobstores.items() if each["state"] != "ready"])
     overdue_s = max(0.0, (now - next_due_at).total_seconds()) if next_due_at else 0.0
     switch = control.read(session)
     state, problem = _judge(switch, held, leader, overdue_s)
@@ -80,6 +84,7 @@ def read() -> SchedulerStatus:
         overdue_s=overdue_s,
         workers=workers,
         executors=detail.get("executors", {}),
+        jobstores=jobstores,
         database_now=now,
     )
 
@@ -101,6 +106,13 @@ def live_workers(session: Session, now: datetime) -> Sequence[Worker]:
     """The processes heard of lately; ``now`` is the database's clock."""
     query = select(Worker).where(Worker.seen_at > now - timedelta(seconds=WORKER_GONE_S)).order_by(Worker.started_at)
     return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def may_lead() -> list[str]:
+    """The processes that lead or may lead: alive, and not just stopping."""
+    session = db.session()
+    workers = live_workers(session, read_database_now(session))
+    return [each.id for each in workers if "thread_alive" in each.detail and not each.detail.get("stopping")]
 
 
 def events(limit: int = 50) -> Sequence[EngineEvent]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -62,20 +62,25 @@ _DUE = (
 )
 
 
-def due(session: Session, now: datetime, limit: int) -> Sequence[Any]:
-    """The columns that a due pass needs of the jobs that are due, the longest waiting first; locks their rows."""
-    return session.connection().execute(_DUE, {"now": now, "size": limit}).all()
+def due(session: Session, now: datetime, limit: int, waiting: Collection[str] = ()) -> Sequence[Any]:
+    """The columns that a due pass needs of the jobs that are due, the longest waiting first; locks their rows.
+
+    Those of the job stores ``waiting`` are left out.
+    """
+    query = _DUE.where(_TABLE.c.jobstore.not_in(waiting)) if waiting else _DUE
+    return session.connection().execute(query, {"now": now, "size": limit}).all()
 
 
-def next_due_at(session: Session) -> datetime | None:
-    """When the next job of the catalogue is due."""
-    return session.scalar(select(func.min(Job.next_due_at)).where(Job.state == JobState.ACTIVE))
+def next_due_at(session: Session, waiting: Collection[str] = ()) -> datetime | None:
+    """When the next job of the catalogue is due, but for those of the job stores ``waiting``."""
+    query = select(func.min(Job.next_due_at)).where(Job.state == JobState.ACTIVE)
+    return session.scalar(query.where(Job.jobstore.not_in(waiting)) if waiting else query)
 
 
-def next_wake_at(session: Session) -> datetime | None:
+def next_wake_at(session: Session, waiting: Collection[str] = ()) -> datetime | None:
     """When the leader has something to do: a job is due, or a pause ends."""
     resume_at = session.scalar(select(func.min(Job.resume_at)).where(Job.resume_at.is_not(None)))
-    return min(filter(None, (next_due_at(session), resume_at)), default=None)
+    return min(filter(None, (next_due_at(session, waiting), resume_at)), default=None)
 
 
 def to_resume(session: Session, now: datetime, limit: int) -> Sequence[Job]:

@@ -4,6 +4,7 @@ from webapp.store.models.account import ApiToken, AuditEntry, User
 from webapp.store.models.calendar import Calendar, CalendarRevision
 from webapp.store.models.engine import EngineEvent, Installation, SchedulerLease, SchedulerSpan, Worker
 from webapp.store.models.job import Job, JobRevision
+from webapp.store.models.job_copy import JobCopy
 from webapp.store.models.run import Run, RunLog, Sending
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "EngineEvent",
     "Installation",
     "Job",
+    "JobCopy",
     "JobRevision",
     "Run",
     "RunLog",
