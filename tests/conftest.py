@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.databases import KINDS, SERVERS, Backend, Database, NoServer, Reused, backend, migrate, skip_without
+from tests.jobstores import redis_server as redis_server
 from webapp import create_app
 from webapp.domain.states import Role, RunState, RunTrigger
 from webapp.extensions import db

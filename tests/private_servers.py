@@ -189,3 +189,28 @@ class MariaDb(PrivateServer):
             with contextlib.suppress(OSError):
                 return len(connection.recv(1)) == 1
         return False
+
+
+class Redis(PrivateServer):
+    """A Redis server that keeps nothing on disk."""
+
+    def __init__(self) -> None:
+        self._redis = program("redis-server")
+        super().__init__()
+
+    def _command(self) -> Sequence[str]:
+        return [
+            self._redis, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+            "--dir", str(self.folder), "--daemonize", "no",
+        ]  # fmt: skip
+
+    def answers(self) -> bool:
+        connection = self._hears()
+        if connection is None:
+            return False
+        with connection:
+            connection.settimeout(5)
+            with contextlib.suppress(OSError):
+                connection.sendall(b"PING\r\n")
+                return connection.recv(7).startswith(b"+PONG")
+        return False

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from apscheduler.job import Job as SchedulerJob
 from apscheduler.jobstores.base import BaseJobStore, ConflictingIdError, JobLookupError
 from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
+from tests.jobstores import OUTSIDE, options
 from webapp import clock
-from webapp.engine.job_store import CatalogueJobStore
+from webapp.domain import schedules
+from webapp.engine.job_store import CatalogueJobStore, function_of
 from webapp.serving import scheduler_of
+from webapp.store import jobstores
+from webapp.store.job_states import Unreadable
+from webapp.store.jobstores import KeptStore
 from webapp.tasks.builtin.demo import echo
 
 
@@ -200,3 +208,75 @@ class TestTheLibrary(Contract):
     @pytest.fixture
     def store(self, app: Flask) -> Iterator[BaseJobStore]:
         yield from started(MemoryJobStore(), app)
+
+
+@pytest.mark.only_on("sqlite")
+class TestTheOthers(Contract):
+    """APScheduler's stores as they may stand beside the catalogue."""
+
+    @pytest.fixture(params=["memory", *OUTSIDE])
+    def store(self, request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[BaseJobStore]:
+        where = options(request.param, request, tmp_path)
+        made = jobstores.build(where.pop("type"), where, function_of)
+        made.open()
+        yield from started(made, app)
+
+
+@pytest.fixture(params=OUTSIDE)
+def outside(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[KeptStore]:
+    where = options(request.param, request, tmp_path)
+    made = jobstores.build(where.pop("type"), where, function_of)
+    made.start(scheduler_of(app).scheduler, "side")
+    made.open()
+    yield made
+    made.remove_all_jobs()
+    made.shutdown()
+
+
+def spoil(store: Any, job_id: str, data: bytes) -> None:
+    """Put something else where the state of a job stands."""
+    if isinstance(store, SQLAlchemyJobStore):
+        with store.engine.begin() as connection:
+            connection.execute(store.jobs_t.update().where(store.jobs_t.c.id == job_id).values(job_state=data))
+    elif hasattr(store, "redis"):
+        store.redis.hset(store.jobs_key, job_id, data)
+    else:
+        store.collection.update_one({"_id": job_id}, {"$set": {"job_state": data}})
+
+
+@pytest.mark.only_on("sqlite")
+@pytest.mark.parametrize("data", [b"rubbish", b"cos\nsystem\n(S'true'\ntR."])
+def test_no_look_deletes_what_cannot_be_restored(
+    outside: KeptStore, make: Callable[..., SchedulerJob], base: datetime, data: bytes
+) -> None:
+    for name in ("bad", "good"):
+        outside.add_job(make(name, IntervalTrigger(hours=1, start_date=base, timezone=UTC), base))
+    spoil(outside, "bad", data)
+    assert ids(outside.get_all_jobs()) == ["good"]
+    assert ids(outside.get_due_jobs(base)) == ["good"]
+    assert outside.states().keys() == {"bad", "good"}
+    assert outside.state("bad") == data
+    with pytest.raises(Unreadable):
+        outside.lookup_job("bad")
+
+
+@pytest.mark.only_on("sqlite")
+def test_a_job_whose_function_is_not_known_is_given_out_and_kept(
+    outside: KeptStore, make: Callable[..., SchedulerJob], base: datetime
+) -> None:
+    job = make("strange", IntervalTrigger(hours=1, start_date=base, timezone=UTC), base)
+    job.func_ref = "no_such_module:function"
+    outside.add_job(job)
+    found = outside.lookup_job("strange")
+    assert (found.func, found.func_ref) == (None, "no_such_module:function")
+
+
+@pytest.mark.only_on("sqlite")
+def test_apscheduler_s_own_store_reads_what_was_written(
+    outside: KeptStore, make: Callable[..., SchedulerJob], base: datetime
+) -> None:
+    trigger = schedules.load({"kind": "cron", "hour": "2", "timezone": "Europe/Berlin"}, job_id="ours")
+    outside.put(make("ours", trigger, base))
+    state = outside.state("ours")
+    assert state is not None
+    assert pickle.loads(state)["trigger"] == trigger

@@ -153,9 +153,9 @@ class Mirror:
                 self.store.open()
             self._opened = True
         if mono >= self._next_look:
+            began = clock.monotonic()
             self._look(now, stop)
-            took = clock.monotonic() - mono
-            self._next_look = mono + max(LOOK_EVERY_S, 20 * took)
+            self._next_look = mono + max(LOOK_EVERY_S, 20 * (clock.monotonic() - began))
             self._turn(stop, "ready", "")
         while not stop.is_set() and self._write(now, stop):
             pass

@@ -57,4 +57,4 @@ def homeless(session: Session, known: Collection[str]) -> Sequence[str]:
 
 def count_jobs(session: Session) -> dict[str, int]:
     """How many jobs each job store has."""
-    return dict(session.execute(select(Job.jobstore, func.count()).group_by(Job.jobstore)).tuples().all())
+    return dict(session.execute(select(Job.jobstore, func.count()).group_by(Job.jobstore)).all())

@@ -34,7 +34,7 @@ class SqlStore(KeptStore, SQLAlchemyJobStore):  # type: ignore[misc]
 
     def states(self) -> dict[str, bytes]:
         with self.engine.begin() as connection:
-            return dict(connection.execute(select(self.jobs_t.c.id, self.jobs_t.c.job_state)).tuples().all())
+            return dict(connection.execute(select(self.jobs_t.c.id, self.jobs_t.c.job_state)).all())
 
     def state(self, job_id: str) -> bytes | None:
         with self.engine.begin() as connection:
@@ -44,7 +44,7 @@ class SqlStore(KeptStore, SQLAlchemyJobStore):  # type: ignore[misc]
     def _get_jobs(self, *conditions: Any) -> list[SchedulerJob]:
         query = select(self.jobs_t.c.id, self.jobs_t.c.job_state).where(and_(True, *conditions))
         with self.engine.begin() as connection:
-            return self._readable(connection.execute(query).tuples().all())
+            return self._readable(connection.execute(query).all())
 
 
 def _options(url: str) -> dict[str, Any]:
