@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections import Counter
 
 import click
 from flask import Flask
@@ -11,17 +12,19 @@ from flask.cli import AppGroup, ScriptInfo
 from webapp import cli_audit, clock
 from webapp.domain.errors import CarillonError
 from webapp.domain.states import Role
-from webapp.services import setup, users
+from webapp.services import setup, table_adoption, users
 from webapp.services.actors import Actor
 from webapp.settings import SettingsError
 
 user_commands = AppGroup("user", help="People who may log in.")
+job_commands = AppGroup("jobs", help="Jobs of the catalogue.")
 scheduler_commands = AppGroup("scheduler", help="The scheduler as a process of its own.")
 
 
 def init_app(app: Flask) -> None:
     """Attach the commands."""
     app.cli.add_command(user_commands)
+    app.cli.add_command(job_commands)
     app.cli.add_command(scheduler_commands)
     app.cli.add_command(setup_link)
     app.cli.add_command(cli_audit.commands)
@@ -42,6 +45,35 @@ def add_user(name: str, role: str, password: str) -> None:
     except CarillonError as error:
         raise click.ClickException(str(error)) from None
     click.echo(f"{name} may log in as {role}.")
+
+
+@job_commands.command("adopt")
+@click.option("--url", required=True, help="SQLAlchemy URL of the database that holds the table.")
+@click.option("--table", default="apscheduler_jobs", show_default=True, help="The table's name, schema.table too.")
+@click.option("--store", "jobstore", default="default", show_default=True, help="The job store that takes the jobs.")
+@click.option("--map", "names", multiple=True, metavar="MODULE:FUNCTION=TASK", help="Under another name; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+def adopt_jobs(url: str, table: str, jobstore: str, names: tuple[str, ...], dry_run: bool) -> None:
+    """Take over the jobs of a table of APScheduler's SQLAlchemyJobStore.
+
+    The table is only read, and nothing that stands in it is run. A job that was taken before stays as it is here. Stop
+    the program that served the table first. The exit code is 1 when a job was left, with the reason beside it.
+    """
+    pairs = [name.partition("=") for name in names]
+    if not all(old and new for old, _, new in pairs):
+        raise click.BadParameter("Write module:function=task.", param_hint="--map")
+    wish = table_adoption.Wish(_actor(), clock.now(), jobstore, {old: new for old, _, new in pairs}, dry_run)
+    counts: Counter[str] = Counter()
+    try:
+        for each in table_adoption.adopt(url, table, wish):
+            counts[each.outcome] += 1
+            click.echo(f"{each.outcome:8} {each.job_id}  {each.words}")
+    except CarillonError as error:
+        raise click.ClickException(str(error)) from None
+    done = "would be taken" if dry_run else "taken"
+    click.echo(f"{counts['taken']} {done}, {counts['already']} taken before, {counts['left']} left.")
+    if counts["left"]:
+        raise SystemExit(1)
 
 
 @scheduler_commands.command("run", with_appcontext=False)

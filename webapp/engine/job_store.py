@@ -70,7 +70,8 @@ class CatalogueJobStore(BaseJobStore):  # type: ignore[misc]  # APScheduler ship
         with self._context():
             raw = {**_raw(job), "id": job.id, "jobstore": self._alias}
             try:
-                stored = plain_jobs.add(raw, job.next_run_time, actor=CODE, now=clock.now())
+                now = clock.now()
+                stored = plain_jobs.add(plain_jobs.wanted(raw, job.next_run_time, now), actor=CODE, now=now)
             except Conflict:
                 raise ConflictingIdError(job.id) from None
             self._refresh(job, stored)

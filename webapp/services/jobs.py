@@ -68,9 +68,14 @@ def defaults() -> Defaults:
     )
 
 
+def find(job_id: str) -> Job | None:
+    """The job, if there is one."""
+    return store.find(db.session(), job_id)
+
+
 def get(job_id: str) -> Job:
     """Raises NotFound."""
-    job = store.find(db.session(), job_id)
+    job = find(job_id)
     if job is None:
         raise NotFound(f"There is no job {job_id!r}.")
     return job

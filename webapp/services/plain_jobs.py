@@ -6,6 +6,7 @@ Everything ends in ``services.jobs``, so that it is checked, revised and audited
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from webapp.domain.errors import NotFound
 from webapp.domain.states import JobState
 from webapp.services import jobs, shared_calendars
 from webapp.services.actors import Actor
+from webapp.services.definitions import Definition
 from webapp.services.schedule_cache import schedule_of
 from webapp.store.models import Job
 from webapp.tasks import registry
@@ -22,28 +24,38 @@ _INSTANT = timedelta(microseconds=1)
 _JUST_NOW = timedelta(seconds=5)
 
 
-def add(
-    raw: Mapping[str, Any],
-    next_run_time: datetime | None,
-    *,
-    actor: Actor,
-    now: datetime,
-    origin: str = "user",
-    owed: bool = False,
-) -> Job:
-    """Store a job that is due first at ``next_run_time``.
+@dataclass(frozen=True)
+class Wanted:
+    """A job to add: its raw form with the schedule that begins when it is to, and since when due times are owed."""
 
-    If that has passed, the job is due at once; with ``owed`` it is due from then on, and its rules judge what is late.
-    Raises as ``jobs.create``.
+    raw: dict[str, Any]
+    paused: bool
+    since: datetime | None
+
+
+def wanted(raw: Mapping[str, Any], next_run_time: datetime | None, now: datetime, *, owed: bool = False) -> Wanted:
+    """A job that is due first at ``next_run_time``; one that has none is paused.
+
+    If that moment has passed, the job is due at once; with ``owed`` it is due from then on, and its rules judge what is
+    late. Raises Invalid.
     """
-    since: datetime | None = None
-    if next_run_time is not None:
-        next_run_time = next_run_time.astimezone(UTC)
-        owed = owed or now - _JUST_NOW < next_run_time <= now  # it had not passed when the code asked
-        after = min(now, next_run_time - _INSTANT) if owed else now
-        raw = {**raw, "trigger": _beginning(raw["trigger"], raw["id"], next_run_time, after)}
-        since = after if owed else None
-    return jobs.create(raw, actor=actor, now=now, paused=next_run_time is None, origin=origin, since=since)
+    if next_run_time is None:
+        return Wanted(dict(raw), True, now if owed else None)
+    first = next_run_time.astimezone(UTC)
+    owed = owed or now - _JUST_NOW < first <= now  # it had not passed when the code asked
+    after = min(now, first - _INSTANT) if owed else now
+    trigger = _beginning(raw["trigger"], raw["id"], first, after)
+    return Wanted({**raw, "trigger": trigger}, False, after if owed else None)
+
+
+def check(job: Wanted, *, now: datetime) -> Definition:
+    """What would be stored, without storing it. Raises Invalid."""
+    return jobs.check(job.raw, now=now, trusted=job.since is not None)
+
+
+def add(job: Wanted, *, actor: Actor, now: datetime, origin: str = "user") -> Job:
+    """Store it. Raises as ``jobs.create``."""
+    return jobs.create(job.raw, actor=actor, now=now, paused=job.paused, origin=origin, since=job.since)
 
 
 def change(job_id: str, raw: Mapping[str, Any], next_run_time: datetime | None, *, actor: Actor, now: datetime) -> Job:

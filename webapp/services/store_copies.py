@@ -119,7 +119,8 @@ def _take_new(jobstore: str, state: JobState, now: datetime) -> None:
     actor = _actor(jobstore)
     raw = {**state.raw(), "jobstore": jobstore}
     try:
-        job = plain_jobs.add(raw, state.next_run_time, actor=actor, now=now, owed=True)
+        wanted = plain_jobs.wanted(raw, state.next_run_time, now, owed=True)
+        job = plain_jobs.add(wanted, actor=actor, now=now)
     except CarillonError as error:
         _take_broken(jobstore, state.id, str(error), now, state)
         return
