@@ -198,6 +198,10 @@ class Redis(PrivateServer):
         self._redis = program("redis-server")
         super().__init__()
 
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
     def _command(self) -> Sequence[str]:
         return [
             self._redis, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
@@ -213,4 +217,59 @@ class Redis(PrivateServer):
             with contextlib.suppress(OSError):
                 connection.sendall(b"PING\r\n")
                 return connection.recv(7).startswith(b"+PONG")
+        return False
+
+
+class RabbitMq(PrivateServer):
+    """A RabbitMQ node with its own port mapper, which keeps its queues on the disk: stopped, it forgets nothing."""
+
+    def __init__(self) -> None:
+        found = sorted(glob.glob("/usr/lib/rabbitmq/bin/rabbitmq-server"))
+        self._rabbitmq = found[0] if found else program("rabbitmq-server")
+        self._epmd = program("epmd")
+        super().__init__()
+        self._mapper, self._peers = free_port(), free_port()
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def _command(self) -> Sequence[str]:
+        settings = {
+            "HOME": self.folder,
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_EPMD_PORT": self._mapper,
+            "RABBITMQ_NODENAME": f"carillon{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": self.port,
+            "RABBITMQ_DIST_PORT": self._peers,
+            "RABBITMQ_MNESIA_BASE": self.data,
+            "RABBITMQ_LOG_BASE": self.folder / "log",
+            "RABBITMQ_PID_FILE": self.folder / "pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": self.folder / "plugins",
+            "RABBITMQ_CONFIG_FILE": self.folder / "none",
+            "RABBITMQ_CONF_ENV_FILE": self.folder / "none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+        }
+        end_with_tests = f"(while kill -0 {os.getpid()}; do sleep 1; done; kill -KILL 0) 2>/dev/null"
+        mapper = f"{self._epmd} -port {self._mapper} -address 127.0.0.1"
+        both = f"{end_with_tests} & {mapper} & exec {self._rabbitmq}"
+        return ["env", *(f"{name}={value}" for name, value in settings.items()), "sh", "-c", both]
+
+    def stop(self) -> None:
+        """The port mapper does not end with its node."""
+        super().stop()
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def answers(self) -> bool:
+        connection = self._hears()
+        if connection is None:
+            return False
+        with connection:
+            connection.settimeout(5)
+            with contextlib.suppress(OSError):
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return len(connection.recv(1)) == 1
         return False

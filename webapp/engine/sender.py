@@ -186,11 +186,12 @@ class Sender:
 
     def _connect(self) -> Any:
         if self._producer is None:
+            connection = self._celery.connection_for_write()
             try:
-                connection = self._celery.connection_for_write()
                 connection.ensure_connection(max_retries=1, interval_start=0, timeout=TIMEOUT_S)
                 self._producer = self._celery.amqp.Producer(connection)
             except Exception as error:
+                _close(connection)
                 raise self._away(error) from error
         return self._producer
 
@@ -201,8 +202,7 @@ class Sender:
     def _disconnect(self) -> None:
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(Exception):  # it may be broken in any way
-                producer.connection.collapse()
+            _close(producer.connection)
 
     def _is_away(self, error: BrokerAway, now: datetime) -> None:
         if not self.is_away:
@@ -220,3 +220,10 @@ class Sender:
             self.is_away = False
             log.warning("the broker of %s answers again", self._alias)
             heartbeat.note("broker", f"The broker of {self._alias} answers again.", self._leader.worker_id, now)
+
+
+def _close(connection: Any) -> None:
+    """Let go of a connection that may be broken in any way."""
+    for end in (connection.release, connection.collect):
+        with contextlib.suppress(Exception):
+            end()

@@ -37,7 +37,10 @@ def of(run: Run, settings: Settings, now: datetime) -> Stopping | None:
     """How ``run`` could be stopped; None unless it is running."""
     if run.state != RunState.RUNNING or run.started_at is None:
         return None
-    kind = settings.executor_table().get(run.executor, {}).get("type", ASKED_ONLY)
+    options = settings.executor_table().get(run.executor, {})
+    kind = options.get("type", ASKED_ONLY)
+    if kind == "celery":  # what counts is how a worker runs it
+        kind = options.get("inner", "processpool")
     overdue_s = None
     if run.timeout_s is not None and now > run.started_at + timedelta(seconds=run.timeout_s):
         overdue_s = (now - run.started_at).total_seconds() - run.timeout_s
