@@ -197,9 +197,7 @@ def test_a_run_whose_start_was_undone_after_it_was_asked_to_stop_is_cancelled(
     assert runs.get(run_id).state == RunState.CANCELLED
 
 
-def test_a_run_that_the_ledger_gave_up_is_told_to_stop(
-    app: Flask, lead: lease.Held, queued: Callable[..., int]
-) -> None:
+def test_a_run_that_the_ledger_gave_up_is_told_to_stop(lead: lease.Held, queued: Callable[..., int]) -> None:
     run_id = queued()
     take(lead)
     started([run_id])
