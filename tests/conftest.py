@@ -20,15 +20,16 @@ from tests.jobstores import redis_server as redis_server
 from webapp import create_app
 from webapp.domain.states import Role, RunState, RunTrigger
 from webapp.extensions import db
-from webapp.services import jobs, users
+from webapp.services import jobs, secrets, users
 from webapp.services.actors import Actor
 from webapp.settings import Settings
 from webapp.store import database as store_database
 from webapp.store.database import writing
-from webapp.store.models import Job, Run, User
+from webapp.store.models import Job, Run, Secret, User
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse"
+VALUE = "hunter2-very-secret"
 CODE = Actor("test", Role.ADMIN, "code")
 # A busy machine may hold a test up between two statements for longer than a served process may be silent. Servers that
 # tests start keep their own limit, and the tests of the limit set theirs.
@@ -202,6 +203,16 @@ def make_job(app: Flask) -> Callable[..., Job]:
             **overrides,
         }
         return jobs.create(raw, actor=CODE, now=now)
+
+    return make
+
+
+@pytest.fixture
+def make_secret(app: Flask) -> Callable[..., Secret]:
+    """Store a secret; its value is ``VALUE`` unless told otherwise."""
+
+    def make(name: str, value: str = VALUE) -> Secret:
+        return secrets.create(name, value, "", actor=CODE, now=NOW)
 
     return make
 

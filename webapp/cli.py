@@ -9,7 +9,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup, ScriptInfo
 
-from webapp import cli_audit, clock
+from webapp import cli_audit, cli_secrets, clock
 from webapp.domain.errors import CarillonError
 from webapp.domain.states import Role
 from webapp.services import setup, table_adoption, users
@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(scheduler_commands)
     app.cli.add_command(setup_link)
     app.cli.add_command(cli_audit.commands)
+    app.cli.add_command(cli_secrets.commands)
 
 
 def _actor() -> Actor:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from zoneinfo import ZoneInfo, available_timezones
 
+from cryptography.fernet import Fernet
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
@@ -53,6 +54,11 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(
         SecretStr(""),
         description="Key that signs sessions. Empty: made once and kept in the instance folder.",
+    )
+    secret_keys: Annotated[list[SecretStr], NoDecode] = Field(
+        [],
+        description="Fernet keys of stored secrets, comma-separated, the newest first. Empty: made once and kept in "
+        "the instance folder.",
     )
     session_hours: int = Field(336, ge=1, le=8760, description="Hours after which an idle browser session ends.")
     login_rate: str = Field("10 per minute", description="Logins allowed for one address and one account.")
@@ -142,11 +148,21 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     max_request_bytes: int = Field(1_048_576, ge=1024, description="Largest request body that is read, in bytes.")
 
-    @field_validator("task_modules", "trusted_hosts", mode="before")
+    @field_validator("task_modules", "trusted_hosts", "secret_keys", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _fernet(cls, value: list[SecretStr]) -> list[SecretStr]:
+        for key in value:
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                raise ValueError("each key must be 32 bytes as URL-safe base64 (flask secrets key makes one)") from None
         return value
 
     @field_validator("timezone")
@@ -210,7 +226,7 @@ class Settings(BaseSettings):
         given = self.secret_key.get_secret_value()
         if given:
             return given
-        return _kept_key(self.instance_path / "secret_key")
+        return _kept_key(self.instance_path / "secret_key", secrets.token_hex(32))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -233,11 +249,32 @@ class Settings(BaseSettings):
         return table
 
 
-def _kept_key(path: Path) -> str:
-    """Read the key at ``path``, or make it. Two processes that race both end with the same one."""
+def kept_secret_keys(path: Path) -> list[str]:
+    """The keys of stored secrets, newest first: from the file at ``path``, made if it is not there."""
+    try:
+        return path.read_text().split()
+    except FileNotFoundError:
+        return _kept_key(path, Fernet.generate_key().decode()).split()
+    except OSError as error:
+        raise SettingsError(f"CARILLON_INSTANCE_PATH: cannot read {path}: {error.strerror}") from error
+
+
+def write_secret_keys(path: Path, keys: list[str]) -> None:
+    """Replace the file of keys, whole or not at all, readable for this account only."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    with open(draft, "x", opener=_private_opener) as file:
+        file.write("\n".join(keys) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+def _kept_key(path: Path, fresh: str) -> str:
+    """Read the key at ``path``, or let it be ``fresh``. Two processes that race both end with the same one."""
     try:
         with open(path, "x", opener=_private_opener) as file:
-            file.write(secrets.token_hex(32))
+            file.write(fresh)
     except FileExistsError:
         pass
     except OSError as error:

@@ -16,6 +16,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 
+from tests.conftest import VALUE
 from webapp import create_app
 from webapp.domain.states import Role
 from webapp.extensions import db
@@ -514,18 +515,26 @@ def test_a_shutdown_that_is_not_understood_does_not_happen(api: Any, body: Any) 
 # 19. Secrets
 
 
-SECRET = {"func": "sample.notify", "kwargs": {"channel": "ops", "password": "hunter2"}}
+REFERENCE = "{{secret:ops}}"
+SECRET = {"func": "sample.notify", "kwargs": {"channel": "ops", "password": REFERENCE}}
 
 
-def test_secrets_are_masked_everywhere(api: Any) -> None:
+@pytest.fixture
+def ops(make_secret: Any) -> None:
+    make_secret("ops")
+
+
+def test_a_secret_is_stored_and_shown_as_a_reference_only(api: Any, ops: Any) -> None:
+    body = {**SECRET, "kwargs": {"channel": "ops", "password": VALUE}}
+    refused(api.post("/jobs", {"id": "job1", "trigger": "interval", "minutes": 1, **body}), 400, "kwargs.password")
     api.add(**SECRET)
     run_id = api.post("/jobs/job1/run").json["run_id"]
     for path in ("/jobs", "/jobs/job1", f"/runs/{run_id}", "/runs", "/tasks"):
-        assert "hunter2" not in api.get(path).text
-    assert api.get("/jobs/job1").json["kwargs"]["channel"] == "ops"
+        assert VALUE not in api.get(path).text
+    assert api.get("/jobs/job1").json["kwargs"] == {"channel": "ops", "password": REFERENCE}
 
 
-def test_a_masked_secret_that_is_sent_back_keeps_its_value(api: Any) -> None:
+def test_a_reference_that_is_sent_back_stays(api: Any, ops: Any) -> None:
     api.add(**SECRET)
     shown = api.get("/jobs/job1").json
     changed = {**shown, "kwargs": {**shown["kwargs"], "channel": "dev"}}
@@ -533,24 +542,25 @@ def test_a_masked_secret_that_is_sent_back_keeps_its_value(api: Any) -> None:
     job = db.session.get(Job, "job1")
     assert job is not None
     db.session.refresh(job)
-    assert job.kwargs == {"channel": "dev", "password": "hunter2"}
+    assert job.kwargs == {"channel": "dev", "password": REFERENCE}
 
 
-def test_a_masked_secret_makes_no_other_job(api: Any) -> None:
+def test_a_mask_or_an_unknown_secret_makes_no_job(api: Any, ops: Any) -> None:
     api.add(**SECRET)
     shown = api.get("/jobs/job1").json
-    refused(api.post("/jobs", {**shown, "id": "copy"}), 400, "kwargs.password")
+    for password in ("••••••", "{{secret:nobody}}"):
+        copy = {**shown, "id": "copy", "kwargs": {"channel": "ops", "password": password}}
+        refused(api.post("/jobs", copy), 400, "kwargs.password")
 
 
-def test_a_secret_cannot_be_read_by_giving_it_to_another_task(api: Any) -> None:
+def test_a_secret_cannot_be_read_by_giving_it_to_another_task(api: Any, ops: Any) -> None:
     api.add(**SECRET)
-    shown = api.get("/jobs/job1").json["kwargs"]
-    refused(api.patch("/jobs/job1", {"func": "demo.echo"}), 400, "kwargs.password")
-    refused(api.patch("/jobs/job1", {"func": "demo.echo", "kwargs": {"message": shown["password"]}}), 400)
-    assert api.patch("/jobs/job1", {"func": "demo.echo", "kwargs": {"message": "hi"}}).status_code == 200
+    assert api.patch("/jobs/job1", {"func": "demo.echo", "kwargs": {"message": REFERENCE}}).status_code == 200
+    run_id = api.post("/jobs/job1/run").json["run_id"]
+    assert api.get(f"/runs/{run_id}").json["kwargs"] == {"message": REFERENCE}  # plain text to this task
 
 
-def test_arguments_of_a_task_that_is_gone_are_all_masked(api: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arguments_of_a_task_that_is_gone_are_all_masked(api: Any, ops: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     api.add(**SECRET)
     monkeypatch.setattr(registry, "find", lambda name: None)
     assert set(api.get("/jobs").json[0]["kwargs"].values()) == {"••••••"}

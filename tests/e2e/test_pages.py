@@ -44,7 +44,8 @@ def content(server: Server) -> dict[str, str]:
         runs = wait_for_ends(api, 3)
     return {
         "dashboard": "/", "jobs": "/jobs", "runs": "/runs", "tasks": "/tasks", "system": "/system",
-        "account": "/account", "audit": "/audit", "entry": "/audit/2", "new": "/jobs/new?task=http.request",
+        "account": "/account", "audit": "/audit", "entry": "/audit/2", "secrets": "/secrets",
+        "new": "/jobs/new?task=http.request",
         "job": "/jobs/plain", "paused": "/jobs/yearly",
         "edit": "/jobs/yearly/edit", "clone": "/jobs/plain/clone", "delete": "/jobs/plain/delete",
         "run with": "/jobs/plain/run", "pause": "/jobs/plain/pause", "revision": "/jobs/plain/revisions/1",
@@ -68,7 +69,7 @@ def wait_for_ends(api: httpx.Client, number: int) -> dict[str, int]:
 PAGES = (
     "dashboard", "jobs", "runs", "tasks", "system", "account", "new", "job", "paused", "edit", "clone", "delete",
     "run with", "pause", "revision", "succeeded", "failed", "log", "search", "running", "nothing", "missing",
-    "audit", "entry", "reference",
+    "audit", "entry", "secrets", "reference",
 )  # fmt: skip
 
 

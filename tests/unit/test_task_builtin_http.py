@@ -239,7 +239,7 @@ def test_the_client_library_does_not_log_a_second_line(url: str) -> None:
         ("timeout_s", 0, "must be more than 0"),
         ("headers", {"Bad Name": "x"}, "'Bad Name' is not the name of a header"),
         ("headers", {"X": "a\r\nEvil: 1"}, "must not contain a line break"),
-        ("authorization", "Bearer x\nEvil: 1", "must not contain a line break"),
+        ("authorization", "Bearer x\nEvil: 1", "is kept from view"),
     ],
 )
 def test_what_cannot_work_is_refused_before_it_is_stored(field: str, value: Any, message: str) -> None:

@@ -15,7 +15,15 @@ from webapp.settings import Settings
 from webapp.web import urls
 
 OPEN = {"/login", "/setup", "/health/live"}
-VALUES = {"job_id": "nobody", "run_id": 1, "number": 1, "token_id": 1, "calendar_id": 1, "entry_id": 1}
+VALUES = {
+    "job_id": "nobody",
+    "run_id": 1,
+    "number": 1,
+    "token_id": 1,
+    "calendar_id": 1,
+    "entry_id": 1,
+    "name": "nobody",
+}
 
 
 def addresses(method: str) -> list[str]:

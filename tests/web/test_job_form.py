@@ -20,6 +20,7 @@ BASE = {
     "retry.max_attempts": "1", "executor": "default", "priority": "0",
 }  # fmt: skip
 INTERVAL = {**BASE, "trigger.kind": "interval", "trigger.minutes": "15"}
+DEPLOY = "Bearer {{secret:deploy}}"
 CRON = {**BASE, "trigger.kind": "cron", "trigger.written": "crontab", "trigger.crontab": "0 9 * * 1-5"}
 FIELDS = {**BASE, "trigger.kind": "cron", "trigger.written": "fields", "trigger.day": "last", "trigger.hour": "18"}
 DATE = {**BASE, "trigger.kind": "date", "trigger.run_date": "2026-12-24T18:00"}
@@ -250,16 +251,17 @@ class TestParts:
             ]
             assert ids == [f"kwargs.{n}" for n in ("day", "password", "kind", "rows", "columns", "dry_run")]
             assert page.find(id="kwargs.day")["type"] == "datetime-local"  # type: ignore[index]
-            assert page.find(id="kwargs.password")["type"] == "password"  # type: ignore[index]
+            assert page.find(id="kwargs.password")["placeholder"] == "{{secret:NAME}}"  # type: ignore[index]
             assert page.find(id="kwargs.dry_run").has_attr("checked")  # type: ignore[union-attr]
             assert page.find(id="kwargs.columns").name == "textarea"  # type: ignore[union-attr]
             assert text(page.find(id="kwargs.rows-help")) == "How many rows at most."
             assert page.find(id="kwargs.rows")["value"] == "10"  # type: ignore[index]
 
     def test_a_task_chosen_without_seeing_its_fields_takes_their_defaults(
-        self, admin_client: PageClient, report_task: Any
+        self, admin_client: PageClient, report_task: Any, make_secret: Any
     ) -> None:
-        form = {**INTERVAL, "task": "test.report", "kwargs.day": "2026-06-01T00:00", "kwargs.password": "x"}
+        make_secret("deploy")
+        form = {**INTERVAL, "task": "test.report", "kwargs.day": "2026-06-01T00:00", "kwargs.password": DEPLOY}
         assert admin_client.post("/jobs", data=form).status_code == 303
         assert "dry_run" not in only_job().kwargs
         sent = values(admin_client.page(f"/jobs/{only_job().id}/edit"))
@@ -323,7 +325,9 @@ class TestPreview:
 
 
 class TestEdit:
-    def test_saving_what_is_shown_changes_nothing(self, admin_client: PageClient, make_job: Any) -> None:
+    def test_saving_what_is_shown_changes_nothing(
+        self, admin_client: PageClient, make_job: Any, make_secret: Any
+    ) -> None:
         """For every kind of schedule, with everything set: no new revision, no changed due time."""
         specs: list[dict[str, Any]] = [
             {"kind": "interval", "hours": 1, "minutes": 30, "timezone": "Europe/Berlin", "jitter": 60},
@@ -334,9 +338,10 @@ class TestEdit:
         ]
         for number, spec in enumerate(specs):
             make_job(id=f"job{number}", trigger=spec, timeout_s=0.5, misfire_grace_s=None, tags=["a", "b"], priority=-3)
+        make_secret("deploy")
         make_job(
             id="job5", task="http.request",
-            kwargs={"url": "http://x.example", "headers": {"A": "1"}, "authorization": "hunter2", "body": "a\nb"},
+            kwargs={"url": "http://x.example", "headers": {"A": "1"}, "authorization": DEPLOY, "body": "a\nb"},
             retry={"max_attempts": 2, "delay_s": 3600, "backoff": "exponential", "only_on": ["OSError"]},
             chains=[{"job_id": "job0", "on": "failure"}], auto_pause_after=2, group="g", rerun_if_lost=True,
         )  # fmt: skip
@@ -367,21 +372,30 @@ class TestEdit:
         job = only_job()
         assert (job.name, job.func, job.args, job.kwargs) == ("Renamed", "webapp.tasks.builtin.demo:echo", ["Hi"], {})
 
-    def test_a_stored_secret_stays_unless_it_is_typed_anew_or_cleared(
-        self, admin_client: PageClient, make_job: Any
+    def test_a_secret_is_a_reference_and_a_plain_value_is_refused_and_not_sent_back(
+        self, admin_client: PageClient, make_job: Any, make_secret: Any
     ) -> None:
-        job = make_job(task="http.request", kwargs={"url": "http://x.example", "authorization": "hunter2"})
+        make_secret("deploy")
+        make_secret("other")
+        job = make_job(task="http.request", kwargs={"url": "http://x.example", "authorization": DEPLOY})
         page = admin_client.page(f"/jobs/{job.id}/edit")
-        assert page.find(id="kwargs.authorization")["value"] == ""  # type: ignore[index]
+        assert page.find(id="kwargs.authorization")["value"] == DEPLOY  # type: ignore[index]
+        offered = [option["value"] for option in page.select('[id="kwargs.authorization-secrets"] option')]
+        assert offered == ["{{secret:deploy}}", "{{secret:other}}"]
         sent = values(page)
         admin_client.post(f"/jobs/{job.id}", data={**sent, "name": "Renamed"})
-        assert only_job().kwargs["authorization"] == "hunter2"
+        assert only_job().kwargs["authorization"] == DEPLOY
         sent = values(admin_client.page(f"/jobs/{job.id}/edit"))
-        admin_client.post(f"/jobs/{job.id}", data={**sent, "kwargs.authorization": "hunter3"})
-        assert only_job().kwargs["authorization"] == "hunter3"
+        for bad, told in (("hunter2", "is kept from view"), ("{{secret:nobody}}", "secret that is not there: nobody")):
+            answer = admin_client.post(f"/jobs/{job.id}", data={**sent, "kwargs.authorization": bad})
+            assert answer.status_code == 422
+            assert told in text(soup(answer).find(id="kwargs.authorization-err")).lower()
+            assert "hunter2" not in answer.text
+        admin_client.post(f"/jobs/{job.id}", data={**sent, "kwargs.authorization": "{{secret:other}}"})
+        assert only_job().kwargs["authorization"] == "{{secret:other}}"
         sent = values(admin_client.page(f"/jobs/{job.id}/edit"))
-        admin_client.post(f"/jobs/{job.id}", data={**sent, "kwargs.authorization.clear": "1"})
-        assert only_job().kwargs.get("authorization") is None
+        admin_client.post(f"/jobs/{job.id}", data={**sent, "kwargs.authorization": ""})
+        assert not only_job().kwargs.get("authorization")
 
     def test_a_pause_survives_an_edit(self, admin_client: PageClient, make_job: Any) -> None:
         job = make_job()
@@ -402,8 +416,11 @@ class TestEdit:
         assert page.select_one("#name")["value"] == "Mine"  # type: ignore[index]
         assert only_job().name == "Theirs"
 
-    def test_a_missing_task_stays_in_the_list(self, admin_client: PageClient, make_job: Any, report_task: Any) -> None:
-        job = make_job(task="test.report", kwargs={"day": "2026-06-01T00:00:00", "password": "x"})
+    def test_a_missing_task_stays_in_the_list(
+        self, admin_client: PageClient, make_job: Any, report_task: Any, make_secret: Any
+    ) -> None:
+        make_secret("deploy")
+        job = make_job(task="test.report", kwargs={"day": "2026-06-01T00:00:00", "password": DEPLOY})
         registry._by_key.pop("test.report")
         registry._by_reference.pop(report_task.reference)
         page = admin_client.page(f"/jobs/{job.id}/edit")
@@ -412,10 +429,13 @@ class TestEdit:
 
 
 class TestClone:
-    def test_a_clone_is_a_new_job_with_the_same_content(self, admin_client: PageClient, make_job: Any) -> None:
+    def test_a_clone_is_a_new_job_with_the_same_content(
+        self, admin_client: PageClient, make_job: Any, make_secret: Any
+    ) -> None:
+        make_secret("deploy")
         job = make_job(
             task="http.request", name="First", tags=["a"], timeout_s=5,
-            kwargs={"url": "http://x.example", "authorization": "hunter2"},
+            kwargs={"url": "http://x.example", "authorization": DEPLOY},
         )  # fmt: skip
         page = admin_client.page(f"/jobs/{job.id}/clone")
         assert page.select_one("#name")["value"] == "Copy of First"  # type: ignore[index]
@@ -423,7 +443,7 @@ class TestClone:
         db.session.rollback()
         copy = jobs.get(answer.headers["Location"].removeprefix("/jobs/"))
         assert copy.id != job.id
-        assert (copy.tags, copy.timeout_s, copy.kwargs["authorization"]) == (["a"], 5.0, "hunter2")
+        assert (copy.tags, copy.timeout_s, copy.kwargs["authorization"]) == (["a"], 5.0, DEPLOY)
 
 
 class TestRunWith:

@@ -13,7 +13,7 @@ from webapp.api.shapes import shown_arguments
 from webapp.services.runs import LogSlice
 from webapp.store.models import Run
 from webapp.tasks import Parameter, Task
-from webapp.tasks.definition import MASK
+from webapp.tasks.redaction import MASK
 
 
 def respond(value: object, status: int = 200) -> Response:

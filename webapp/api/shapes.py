@@ -17,7 +17,7 @@ from webapp.domain.errors import Invalid
 from webapp.services import shared_calendars
 from webapp.store.models import Job
 from webapp.tasks import registry
-from webapp.tasks.definition import MASK
+from webapp.tasks.redaction import MASK
 
 UNITS = {"weeks": 604_800, "days": 86_400, "hours": 3600, "minutes": 60, "seconds": 1}
 

@@ -7,6 +7,7 @@ import json
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +17,8 @@ from webapp.domain.rules import span_words
 from webapp.domain.states import RunState
 from webapp.engine.claims import Claim, Outcome
 from webapp.engine.sink import LiveSink
-from webapp.tasks import RunContext, Stopped, Task, activate, capture, registry
+from webapp.services import secrets
+from webapp.tasks import RunContext, Stopped, Task, activate, capture, current_run, references, registry
 
 RESULT_MAX = 65_536
 TRACEBACK_MAX = 65_536
@@ -51,6 +53,7 @@ def surroundings(claim: Claim, sink: LiveSink, app_context: AppContext) -> Itera
         due_at=claim.due_at,
         trigger=claim.trigger,
         sink=sink,
+        redactor=sink.redactor,
     )
     capture.install()  # others replace sys.stdout too; if nobody did, this costs nothing
     with app_context(), activate(context):
@@ -58,17 +61,24 @@ def surroundings(claim: Claim, sink: LiveSink, app_context: AppContext) -> Itera
 
 
 def prepared(claim: Claim) -> tuple[Task, list[Any], dict[str, Any]]:
-    """The task and its arguments as Python values. Raises NotFound, Invalid."""
+    """The task and its arguments as Python values, secrets put in. To be called inside ``surroundings``.
+
+    From here on the values are masked in whatever the run says. Raises NotFound, Invalid.
+    """
     task = registry.get(claim.task)
     if not task.enabled:
         raise Invalid({"": f"The task {task.key} is off: {task.disabled_reason}"})
-    return task, *task.bind(claim.args, claim.kwargs)
+    values = secrets.reveal(references.names_for(task, claim.args, claim.kwargs))
+    current_run().redactor.learn(values)
+    return task, *task.bind(*references.filled(task, claim.args, claim.kwargs, values))
 
 
 def closed(sink: LiveSink, outcome: Outcome) -> Outcome:
-    """Let the sink say its last line before the outcome follows."""
+    """Let the sink say its last line before the outcome follows, in which secrets are masked."""
     sink.close(outcome.finished_at)
-    return outcome
+    told = {name: getattr(outcome, name) for name in ("error", "traceback", "reason")}
+    hidden: dict[str, Any] = {name: text and sink.redactor.hide(text) for name, text in told.items()}
+    return replace(outcome, result=outcome.result and sink.redactor.hide_json(outcome.result), **hidden)
 
 
 def result_text(value: Any) -> str | None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from webapp import clock
 from webapp.engine.claims import Claim, Line, Progress, Report
+from webapp.tasks.redaction import Redactor
 
 LINES_MAX = 20_000
 BYTES_MAX = 2 * 1024 * 1024
@@ -21,6 +22,7 @@ class LiveSink:
         self.claim = claim
         self._report = report
         self._lock = threading.Lock()
+        self.redactor = Redactor()
         self._lines = 0
         self._bytes = 0
         self._dropped = 0

@@ -13,7 +13,7 @@ from typing import Any
 
 from webapp.domain.errors import Invalid, NotFound
 from webapp.domain.states import Overlap
-from webapp.services import shared_calendars
+from webapp.services import secrets, shared_calendars
 from webapp.services.raw import RawReader
 from webapp.services.shared_calendars import Shared
 from webapp.tasks import Task, registry
@@ -196,10 +196,11 @@ def _arguments(read: RawReader, task: Task | None) -> tuple[list[Any], dict[str,
     if task is None:
         return args, kwargs
     try:
-        return task.validate(args, kwargs)
+        args, kwargs = task.validate(args, kwargs)
+        secrets.check_known(task, args, kwargs)
     except Invalid as error:
         read.merge("kwargs", error)
-        return args, kwargs
+    return args, kwargs
 
 
 def _trigger(

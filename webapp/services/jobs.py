@@ -18,6 +18,7 @@ from webapp.domain.errors import Conflict, Invalid, NotFound
 from webapp.domain.states import JobState, Role, RunTrigger
 from webapp.extensions import db
 from webapp.services import audit, new_runs, shared_calendars
+from webapp.services import secrets as stored_secrets
 from webapp.services.actors import Actor
 from webapp.services.definitions import Defaults, Definition, define
 from webapp.services.due import settle_job
@@ -30,7 +31,7 @@ from webapp.store import runs as store_runs
 from webapp.store.database import retried, writing
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job, JobRevision, Run
-from webapp.tasks import registry
+from webapp.tasks import MASK, Task, registry
 
 _PAUSE_MAX = timedelta(days=3653)
 _DELETED_AT_ONCE = 200
@@ -356,9 +357,10 @@ def run_now(
     return run
 
 
-def _arguments(task: Any, job: Job, kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+def _arguments(task: Task, job: Job, kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     try:
         args, named = task.validate(job.args, {**job.kwargs, **kwargs})
+        stored_secrets.check_known(task, args, named)
     except Invalid as error:
         raise Invalid({f"kwargs.{name}": texts for name, texts in error.fields.items()}) from None
     return args, named
@@ -433,8 +435,10 @@ def _told(job: Job) -> dict[str, Any]:
     """The definition as the audit may show it: secret arguments masked."""
     told = definition_of(job)
     task = registry.find(job.task)
-    if task is not None:
-        told["kwargs"] = task.redacted(told["kwargs"])
+    if task is None:  # nobody knows what is secret
+        told["kwargs"], told["args"] = dict.fromkeys(told["kwargs"], MASK), [MASK for _ in told["args"]]
+    else:
+        told["kwargs"], told["args"] = task.redacted(told["kwargs"]), task.redacted_args(told["args"])
     return {**told, "state": job.state}
 
 

@@ -5,10 +5,11 @@ is handed a sink for what a run says.
 """
 
 from webapp.tasks.context import OutsideRun, RunContext, Stopped, activate, current_run
-from webapp.tasks.definition import MASK, Task
+from webapp.tasks.definition import Task
 from webapp.tasks.loading import ImportProblem
 from webapp.tasks.markers import LongText, Multiline, Secret, SecretRef
 from webapp.tasks.output import RunSink
+from webapp.tasks.redaction import MASK
 from webapp.tasks.register import Registry, registry, task
 from webapp.tasks.signature import Parameter
 

@@ -31,13 +31,26 @@ class NotStorable(ValueError):
 
 
 def normal_arguments(
-    signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+    signature: Signature,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    *,
+    refuse: Callable[[Parameter, Any], str | None],
+    is_open: Callable[[Parameter, Any], bool],
 ) -> tuple[list[Any], dict[str, Any]]:
     """The same arguments as plain JSON values in their normal spelling: dates ISO 8601, enums by value.
 
-    Positional values stay positional. Raises Invalid with the messages by parameter.
+    Positional values stay positional. ``refuse`` says what else is wrong with a value; one that ``is_open`` is checked
+    no further. Raises Invalid with the messages by parameter.
     """
-    return _through(signature, args, kwargs, _normal)
+
+    def convert(parameter: Parameter, plain: Any, text: str) -> Any:
+        problem = refuse(parameter, plain)
+        if problem is not None:
+            raise NotStorable(problem)
+        return plain if is_open(parameter, plain) else _normal(parameter, plain, text)
+
+    return _through(signature, args, kwargs, convert)
 
 
 def python_arguments(

@@ -145,6 +145,8 @@ class _LoggingHook:
 
         def callHandlers(logger: logging.Logger, record: logging.LogRecord) -> None:
             output = _output_for(logger) if self._is_on else None
+            if self._is_on and not is_bypassed() and (speaker := active_output()) is not None:
+                record = speaker.redactor.record(record)
             if output is None:
                 pass_on(logger, record)
                 return

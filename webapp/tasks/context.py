@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TypeVar, overload
 
 from webapp.tasks.output import RunOutput, RunSink
+from webapp.tasks.redaction import Redactor
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -52,11 +53,16 @@ class RunContext:
     trigger: str
     """Why it runs: ``schedule``, ``manual``, ``retry``, ``chain``, ``api`` or ``catch-up``."""
     sink: RunSink = field(repr=False, compare=False)
+    redactor: Redactor = field(default_factory=Redactor, repr=False, compare=False)
     clock: Callable[[], datetime] = field(default=_utc_now, repr=False, compare=False)
     _output: RunOutput = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_output", RunOutput(self.sink, self.clock))
+        object.__setattr__(self, "_output", RunOutput(self.sink, self.clock, self.redactor))
+
+    def secret(self, name: str) -> str:
+        """The value of a secret that this run's arguments refer to. Raises KeyError for any other."""
+        return self.redactor.values[name]
 
     def log(self, message: object, level: str = "info") -> None:
         """Write a line (or several) to the run's log. ``level``: debug, info, warning, error or critical."""

@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from webapp.domain.errors import Invalid
+from webapp.tasks import references
 from webapp.tasks.arguments import normal_arguments, python_arguments
 from webapp.tasks.docstrings import Docstring
 from webapp.tasks.docstrings import parse as parse_docstring
 from webapp.tasks.markers import sounds_secret
+from webapp.tasks.redaction import MASK
 from webapp.tasks.signature import Parameter, Signature, read_signature
-
-MASK = "••••••"
 
 
 def _always() -> str:
@@ -33,6 +33,10 @@ class Task:
     """``module:function``, as APScheduler writes it."""
     redact: frozenset[str] = frozenset()
     """Names of parameters whose values are kept from view, besides those marked ``Secret``."""
+    takes_secrets: bool = False
+    """Whether ``{{secret:NAME}}`` may stand in any text of its arguments, and not only in those marked ``Secret``."""
+    own_references: frozenset[str] = frozenset()
+    """Parameters in which the task itself puts values in place of references."""
     gate: Callable[[], str] = field(default=_always, repr=False, compare=False)
     """Asked each time: why the task is switched off by the settings; empty when it is on."""
 
@@ -76,7 +80,13 @@ class Task:
         Raises Invalid, keyed by parameter; ``args``, ``kwargs`` and "" hold what belongs to no single one.
         """
         self._require_schedulable()
-        return normal_arguments(self.signature, args, kwargs)
+        return normal_arguments(
+            self.signature,
+            args,
+            kwargs,
+            refuse=lambda parameter, value: references.problem(self, parameter, value),
+            is_open=lambda parameter, value: references.is_open(self, parameter, value),
+        )
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Stored arguments as the Python values to call ``func`` with: dates, enums, models.
@@ -93,18 +103,21 @@ class Task:
 
     def redacted(self, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The keyword arguments for showing: values to be kept from view are masked, None stays visible."""
-        return {name: MASK if value is not None and self._hides(name) else value for name, value in kwargs.items()}
+        return {name: MASK if self._hides(name, value) else value for name, value in kwargs.items()}
 
     def redacted_args(self, args: Sequence[Any]) -> list[Any]:
         """The positional arguments for showing, masked in the same way."""
         names = [parameter.name for parameter in self.parameters if not parameter.is_extra]
         names += [""] * (len(args) - len(names))
-        return [
-            MASK if value is not None and self._hides(name) else value for name, value in zip(names, args, strict=False)
-        ]
+        return [MASK if self._hides(name, value) else value for name, value in zip(names, args, strict=False)]
 
-    def _hides(self, name: str) -> bool:
-        """Known parameters decide for themselves; others by their name, or as the rest that they belong to."""
+    def _hides(self, name: str, value: Any) -> bool:
+        """Known parameters decide for themselves; others by their name, or as the rest that they belong to.
+
+        A reference to a secret is none itself.
+        """
+        if value is None or references.is_reference(value):
+            return False
         known = next((each for each in self.parameters if each.name == name and not each.is_extra), None)
         if known is not None:
             return known.is_secret

@@ -20,6 +20,7 @@ from typing import Any
 
 from webapp.domain.errors import Invalid
 from webapp.tasks.definition import Task
+from webapp.tasks.references import is_reference
 from webapp.tasks.signature import Parameter
 from webapp.tasks.texts import Unreadable, coerce_form, text_of
 
@@ -61,7 +62,7 @@ def parameters_from_form(
 
 
 def form_values(task: Task, kwargs: Mapping[str, Any]) -> dict[str, str]:
-    """The text for each field: the given value, else the default. What is kept from view is empty.
+    """The text for each field: the given value, else the default. Of a secret, the reference to it.
 
     A tick box holds "true" or "false", or "" if it has no value yet.
     """
@@ -115,8 +116,11 @@ def _stored(task: Task, parameter: Parameter, kwargs: Mapping[str, Any]) -> dict
 
 def _field_text(task: Task, parameter: Parameter, kwargs: Mapping[str, Any]) -> str:
     given = _stored(task, parameter, kwargs)
-    if parameter.is_secret or (not given and (parameter.required or parameter.is_extra)):
+    if not given and (parameter.required or parameter.is_extra):
         return ""
+    if parameter.is_secret:
+        text = given.get(parameter.name)
+        return text if not parameter.is_extra and isinstance(text, str) and is_reference(text) else ""
     value = given if parameter.is_extra else given.get(parameter.name, parameter.default)
     return text_of(parameter.shape, value)
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Protocol
 
+from webapp.tasks.redaction import Redactor
+
 LINE_LIMIT = 8_192
 """Characters in one line; a longer one is cut into several, so that a task printing without newlines is bounded."""
 
@@ -57,8 +59,9 @@ def is_bypassed() -> bool:
 class RunOutput:
     """The way from one run to its sink: whole, bounded, storable lines. A sink that raises is reported once."""
 
-    def __init__(self, sink: RunSink, clock: Callable[[], datetime]) -> None:
+    def __init__(self, sink: RunSink, clock: Callable[[], datetime], redactor: Redactor | None = None) -> None:
         self._sink = sink
+        self.redactor = redactor or Redactor()
         self._clock = clock
         self._lock = threading.RLock()
         self._partial = dict.fromkeys(STREAM_LEVELS, "")
@@ -74,8 +77,8 @@ class RunOutput:
         with self._lock:
             *lines, rest = (self._partial[stream] + text).split("\n")
             lines = [_shown(line) for line in lines]
-            if len(rest) > LINE_LIMIT:
-                *full, rest = _pieces(_shown(rest))
+            if len(rest) > LINE_LIMIT + self.redactor.longest:  # so that no secret is cut in two unseen
+                *full, rest = _pieces(self.redactor.hide(_shown(rest)), keep=self.redactor.longest)
                 lines += full
             self._partial[stream] = rest
             if lines:
@@ -83,7 +86,7 @@ class RunOutput:
 
     def progress(self, fraction: float, text: str) -> None:
         with self._guard():
-            self._sink.progress(fraction, storable(text))
+            self._sink.progress(fraction, storable(self.redactor.hide(text)))
 
     def stop_requested(self) -> bool:
         """False when the sink cannot say: a run is stopped by a request, never by a fault."""
@@ -103,7 +106,7 @@ class RunOutput:
     def _hand_over(self, level: str, lines: list[str], at: datetime) -> None:
         with self._lock, bypassed():
             for line in lines:
-                for piece in _pieces(storable(line)):
+                for piece in _pieces(storable(self.redactor.hide(line))):
                     try:
                         self._sink.line(at, level, piece)
                     except Exception:
@@ -135,7 +138,9 @@ def _shown(line: str) -> str:
     return line.rstrip("\r").rpartition("\r")[2]
 
 
-def _pieces(line: str) -> list[str]:
+def _pieces(line: str, keep: int = 0) -> list[str]:
+    """The line in pieces of LINE_LIMIT; the last one has at least ``keep`` characters."""
     if len(line) <= LINE_LIMIT:
         return [line]
-    return [line[start : start + LINE_LIMIT] for start in range(0, len(line), LINE_LIMIT)]
+    starts = [*range(0, len(line) - keep, LINE_LIMIT)]
+    return [line[start:end] for start, end in zip(starts, [*starts[1:], len(line)], strict=True)]

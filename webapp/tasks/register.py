@@ -60,6 +60,8 @@ class Registry:
         key: str | None = None,
         title: str | None = None,
         redact: Iterable[str] = (),
+        takes_secrets: bool = False,
+        own_references: Iterable[str] = (),
         gate: Callable[[], str] | None = None,
     ) -> Task:
         """Add a function; see ``task`` for the options.
@@ -76,6 +78,8 @@ class Registry:
             func=func,
             reference=reference,
             redact=_checked_redact(redact, func, reference),
+            takes_secrets=takes_secrets,
+            own_references=frozenset(own_references),
             **({"gate": gate} if gate else {}),
         )
         holder = self._by_key.get(new.key)
@@ -189,7 +193,7 @@ registry = Registry()
 def task(func: Function, /) -> Function: ...
 @overload
 def task(
-    *, key: str | None = None, title: str | None = None, redact: Iterable[str] = ()
+    *, key: str | None = None, title: str | None = None, redact: Iterable[str] = (), takes_secrets: bool = False
 ) -> Callable[[Function], Function]: ...
 def task(
     func: Function | None = None,
@@ -198,6 +202,7 @@ def task(
     key: str | None = None,
     title: str | None = None,
     redact: Iterable[str] = (),
+    takes_secrets: bool = False,
 ) -> Function | Callable[[Function], Function]:
     """Make a plain or async function schedulable. The function itself is returned unchanged::
 
@@ -210,7 +215,8 @@ def task(
     part of the module's name and the function's name: ``daily`` in ``acme.reports`` is ``reports.daily``.
     ``module:function`` is always accepted too. ``title``: for people; without it, the function's name in words.
     ``redact``: parameters whose values are kept from view; ``SecretRef`` as a type hint does the same, and so does a
-    name such as ``password`` or ``api_token`` for a text.
+    name such as ``password`` or ``api_token`` for a text. Jobs give them as ``{{secret:NAME}}``, and the task gets the
+    value. ``takes_secrets``: such references may also stand inside the texts of all other arguments.
 
     Refused with Invalid: what has no importable name (lambdas, functions inside functions, partials, wrappers made
     without ``functools.wraps``), generators, and parameters that have no name of their own (``*args``,
@@ -220,7 +226,7 @@ def task(
 
     def register(function: Function) -> Function:
         try:
-            registry.register(function, key=key, title=title, redact=redact)
+            registry.register(function, key=key, title=title, redact=redact, takes_secrets=takes_secrets)
         except Conflict as error:
             registry.report(ImportProblem(function.__module__, str(error)))
         return function

@@ -9,6 +9,7 @@ from flask import Flask, request, url_for
 
 from webapp.domain.states import Role
 from webapp.release import version
+from webapp.services import secrets
 from webapp.web import assets, filters, htmx, viewer
 
 NAVIGATION = (
@@ -19,7 +20,7 @@ NAVIGATION = (
     ("system.index", "System"),
 )
 FOR_ADMINS = (("audit.index", "Admin"),)
-PART_OF = {"calendars": "jobs", "reference": "tasks"}
+PART_OF = {"calendars": "jobs", "reference": "tasks", "secrets": "audit"}
 """Groups of pages without an entry of their own."""
 
 
@@ -45,6 +46,7 @@ def init_app(app: Flask) -> None:
         utc=ZoneInfo("UTC"),
         shown_range=filters.shown_range,
         zone_names=viewer.zone_names,
+        secret_names=secrets.names,
     )
 
 

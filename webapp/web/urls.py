@@ -23,6 +23,7 @@ from webapp.web import (
     preferences,
     reference,
     runs,
+    secrets,
     setup,
     system,
     tasks,
@@ -115,6 +116,13 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("/system/fragment", system.fragment, V),
         Route("/system/hold", system.hold, O, "POST"),
         Route("/system/release", system.release, O, "POST"),
+    ),
+    "secrets": (
+        Route("/secrets", secrets.index, A),
+        Route("/secrets", secrets.create, A, "POST"),
+        Route("/secrets/<name>", secrets.show, A),
+        Route("/secrets/<name>", secrets.update, A, "POST"),
+        Route("/secrets/<name>/delete", secrets.delete, A, "POST"),
     ),
     "audit": (
         Route("/audit", audit.index, A),

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, Boolean, ForeignKey, Index, Integer, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.extensions import Base
-from webapp.store.types import BigId, UtcDateTime, key
+from webapp.store.types import BigId, UtcDateTime, key, long_text
 
 
 class User(UserMixin, Base):  # type: ignore[misc]  # flask-login ships no types
@@ -51,6 +51,22 @@ class ApiToken(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Secret(Base):
+    """A value that tasks are given by its name. ``sealed`` is the encrypted text (Fernet)."""
+
+    __tablename__ = "secret"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    name: Mapped[str] = mapped_column(key(64), unique=True)
+    about: Mapped[str] = mapped_column(String(200), default="")
+    sealed: Mapped[str] = mapped_column(long_text())
+    version: Mapped[int] = mapped_column(Integer, default=1)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    created_by: Mapped[str] = mapped_column(String(120))
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_by: Mapped[str] = mapped_column(String(120))
 
 
 class AuditEntry(Base):

@@ -80,7 +80,7 @@ def header_map(headers: dict[str, str]) -> dict[str, str]:
     return {name: header_value(value) for name, value in headers.items()}
 
 
-@task(key="http.request", title="HTTP request")
+@task(key="http.request", title="HTTP request", takes_secrets=True)
 def request(
     url: Annotated[str, AfterValidator(http_url)],
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET",
@@ -99,8 +99,8 @@ def request(
     Args:
         url: The address, beginning with http:// or https://.
         method: GET asks, POST sends; the others as the server defines them.
-        headers: Sent with the request. Everybody who may see the job sees them.
-        authorization: Value of the Authorization header, such as "Bearer ..."; kept from view.
+        headers: Sent with the request. Everybody who may see the job sees them, but not what {{secret:NAME}} is.
+        authorization: Value of the Authorization header, such as "Bearer {{secret:NAME}}".
         body: Sent as it stands, in UTF-8. Set the header Content-Type to say what it is.
         expected_status: The statuses that count as success: 2xx, or a list such as 200-299, 404.
         timeout_s: Seconds until the whole answer must be there.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from webapp.tasks import LongText, current_run, registry
 from webapp.tasks.context import active_output
+from webapp.tasks.references import REFERENCE
 
 _TICK_S = 0.2
 """How often a silent command is looked at: has it ended, should it stop."""
@@ -45,16 +47,19 @@ def run(
     time limit, ends the command and everything it started.
 
     Args:
-        command: As typed at a prompt of /bin/sh; several lines are a script.
+        command: As typed at a prompt of /bin/sh; several lines are a script. {{secret:NAME}} is put in as a variable:
+            write it bare or in "double quotes", not in single ones.
         timeout_s: Seconds after which the command is ended; empty for no limit of its own.
         cwd: Folder to run it in; empty for the server's.
-        env: Environment variables besides the server's. Everybody who may see the job sees them.
+        env: Environment variables besides the server's. Everybody who may see the job sees them, but not what
+            {{secret:NAME}} is.
     """
     if not registry.settings.shell_enabled:
         raise CommandFailed(_why_off())
     started = time.monotonic()
     heard = _Heard()
-    with _process(command, cwd, env) as process:
+    command, variables = _with_variables(command)
+    with _process(command, cwd, {**env, **variables}) as process:
         _follow(process, heard, None if timeout_s is None else started + timeout_s)
     heard.finish()
     if process.returncode:
@@ -185,4 +190,18 @@ def _why_off() -> str:
     return "" if registry.settings.shell_enabled else "It is switched off: set CARILLON_SHELL_ENABLED=true"
 
 
-registry.register(run, key="shell.run", title="Shell command", gate=_why_off)
+def _with_variables(command: str) -> tuple[str, dict[str, str]]:
+    """The command with a variable in place of each secret: its text would stand in the machine's list of processes."""
+    variables: dict[str, str] = {}
+
+    def placed(found: re.Match[str]) -> str:
+        name = "CARILLON_SECRET_" + re.sub(r"[^A-Za-z0-9]", "_", found[1])
+        variables[name] = current_run().secret(found[1])
+        return f"${{{name}}}"
+
+    return REFERENCE.sub(placed, command), variables
+
+
+registry.register(
+    run, key="shell.run", title="Shell command", gate=_why_off, takes_secrets=True, own_references=["command"]
+)

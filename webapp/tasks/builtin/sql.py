@@ -9,9 +9,10 @@ from sqlalchemy import CursorResult, create_engine, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from webapp.tasks import LongText, current_run, registry, task
+from webapp.tasks import LongText, current_run, registry
 from webapp.tasks.arguments import NotStorable, plain_json
 from webapp.tasks.output import storable
+from webapp.tasks.references import REFERENCE
 
 ROWS_SHOWN = 20
 CELL_LIMIT = 1000
@@ -29,7 +30,6 @@ class StatementFailed(RuntimeError):
     """The database refused the statement, or could not be reached. Nothing was changed."""
 
 
-@task(key="sql.execute", title="SQL statement")
 def execute(database: str, statement: LongText, parameters: dict[str, Any] = {}) -> dict[str, Any]:  # noqa: B006
     """Run one SQL statement and commit it. Nothing is changed when it fails.
 
@@ -39,6 +39,7 @@ def execute(database: str, statement: LongText, parameters: dict[str, Any] = {})
     Args:
         database: Its name in the settings, such as warehouse.
         statement: One statement. Write values as :name and give them below; a colon before a word is written \\:.
+            A secret as {{secret:NAME}}, without quotes around it.
         parameters: The values for the :names.
     """
     url = registry.settings.databases.get(database)
@@ -48,6 +49,7 @@ def execute(database: str, statement: LongText, parameters: dict[str, Any] = {})
     try:
         engine = create_engine(url, poolclass=NullPool)
         with engine.connect() as connection, connection.begin():
+            statement, parameters = _statement(statement, parameters)
             options = {"stream_results": True} if _PLAIN_QUERY.match(statement) else {}
             result = connection.execute(text(statement), parameters, execution_options=options)
             outcome = _outcome(result)
@@ -87,3 +89,18 @@ def _cell(value: Any) -> Any:
     except NotStorable:
         plain = storable(str(value))
     return plain[:CELL_LIMIT] if isinstance(plain, str) else plain
+
+
+def _statement(statement: str, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The statement with a parameter in place of each secret: a value never becomes part of the SQL."""
+    more: dict[str, Any] = {}
+
+    def placed(found: re.Match[str]) -> str:
+        name = f"carillon_secret_{len(more) + 1}"
+        more[name] = current_run().secret(found[1])
+        return f":{name}"
+
+    return REFERENCE.sub(placed, statement), {**values, **more}
+
+
+registry.register(execute, key="sql.execute", title="SQL statement", takes_secrets=True, own_references=["statement"])

@@ -11,6 +11,7 @@ from werkzeug.datastructures import MultiDict
 
 from webapp.tasks import Parameter, Task
 from webapp.tasks.forms import HELP, form_values
+from webapp.tasks.references import is_reference
 
 PREFIX = "kwargs."
 _LOCAL_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?")
@@ -39,10 +40,10 @@ class Input:
 
     @property
     def control(self) -> str:
-        """Which control shows it: text, number, area, tick, choice, date, datetime or secret."""
+        """Which control shows it: text, number, area, tick, choice, date, datetime, reference or secret."""
         kind = self.parameter.kind
         if self.parameter.is_secret:
-            return "secret"
+            return "secret" if self.has_stored_secret else "reference"
         if kind == "text" and "\n" in self.value:  # a field of one line would lose the rest
             return "area"
         if kind == "datetime" and self.value and not _LOCAL_TIME.fullmatch(self.value):
@@ -76,9 +77,11 @@ def inputs(task: Task | None, stored: Mapping[str, Any], sent: MultiDict[str, st
     for parameter in task.parameters:
         value = values[parameter.name]
         name = PREFIX + parameter.name
-        if sent is not None and not parameter.is_secret and (name in sent or _is_for(task, sent)):
-            value = "\n".join(sent.getlist(name))
-        has_stored = parameter.is_secret and stored.get(parameter.name) is not None
+        if sent is not None and (name in sent or _is_for(task, sent)):
+            typed = "\n".join(sent.getlist(name))
+            value = typed if not parameter.is_secret or is_reference(typed) else ""  # a secret is not sent back
+        kept = stored.get(parameter.name)
+        has_stored = parameter.is_secret and kept is not None and not is_reference(kept)
         found.append(Input(parameter, value, has_stored))
     return found
 

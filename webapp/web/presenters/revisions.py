@@ -8,7 +8,7 @@ from typing import Any
 
 from webapp.services import calendars
 from webapp.tasks import registry
-from webapp.tasks.definition import MASK
+from webapp.tasks.redaction import MASK
 from webapp.web.presenters.jobs import as_text
 
 LABELS = {
