@@ -27,7 +27,7 @@ class Measure:
 
     @property
     def width(self) -> int:
-        return 30 if self.ratio else 18
+        return 34 if self.ratio else 26
 
 
 @dataclass(frozen=True)

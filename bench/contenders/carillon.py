@@ -55,7 +55,8 @@ class Carillon(Contender):
             store_jobs(jobs, first_due_at, every)
 
     def start(self) -> None:
-        serving.scheduler_of(self.app).start()
+        serving.prepare(self.app)
+        serving.start(self.app)
 
     def recorded(self) -> int:
         return self._count(RunState.SUCCEEDED)

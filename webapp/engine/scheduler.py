@@ -45,6 +45,8 @@ SLEEP_MAX_S = 0.5
 SEEK_EVERY_S = 0.5
 LOCKED_S = 0.05
 """How long to leave jobs alone that are due but that somebody else is just changing."""
+MORE_S = 0.002
+"""Between two passes of many due jobs the recorder gets its turn, so that the first runs need not wait for the last."""
 JUMP_S = 2.0
 """Wall clock and monotonic clock may drift apart by so much between two rounds before it is called a jump."""
 _BACKOFF_S = (0.1, 0.2, 0.5)
@@ -190,7 +192,7 @@ class CarillonScheduler(PlainCalls):
             if settled.queued:
                 self._wake_runs()
             if settled.more:  # the lease may have to be renewed before the rest is served
-                return 0.0 if settled.jobs else LOCKED_S
+                return MORE_S if settled.jobs else LOCKED_S
             next_due_at = settled.next_due_at
         db.session.rollback()
         if next_due_at is None:

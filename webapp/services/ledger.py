@@ -229,7 +229,7 @@ def startable(
     Those that came too late or have no task here get their outcome.
     """
     good: list[Any] = []
-    offset, size = 0, slots + 20
+    offset, size = 0, slots + 1  # one more shows whether any is left
     while len(good) < slots and offset < SCAN_MAX:
         rows = runs.candidates(session, alias, now, size, offset, room.full_groups(), unsent)
         for row in rows:
