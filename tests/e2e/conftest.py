@@ -57,7 +57,10 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with an admin, that many tests share; each works with jobs of its own."""
-    server = Server(tmp_path_factory.mktemp("served"), CARILLON_TIMEZONE=ZONE, CARILLON_LOGIN_RATE="1000 per minute")
+    stores = '{"quick": {"type": "memory"}}'
+    folder = tmp_path_factory.mktemp("served")
+    more = {"CARILLON_LOGIN_RATE": "1000 per minute", "SCHEDULER_JOBSTORES": stores}
+    server = Server(folder, CARILLON_TIMEZONE=ZONE, **more)
     try:
         yield server.start()
     finally:

@@ -46,6 +46,11 @@ class SchedulerStatus:
     jobstores: dict[str, dict[str, Any]]
     database_now: datetime
 
+    @property
+    def stores_away(self) -> list[str]:
+        """The job stores whose jobs wait."""
+        return sorted(alias for alias, each in self.jobstores.items() if each["state"] != "ready")
+
 
 def read() -> SchedulerStatus:
     """The present status; a handful of short reads."""
@@ -105,6 +110,15 @@ def live_workers(session: Session, now: datetime) -> Sequence[Worker]:
     """The processes heard of lately; ``now`` is the database's clock."""
     query = select(Worker).where(Worker.seen_at > now - timedelta(seconds=WORKER_GONE_S)).order_by(Worker.started_at)
     return session.scalars(query.execution_options(populate_existing=True)).all()
+
+
+def why_waiting(jobstore: str) -> str | None:
+    """Why the jobs of a job store wait, as its leader tells; None: they do not, or nobody leads."""
+    session = db.session()
+    row = lease.read(session)
+    leader = None if row is None or row.holder is None else session.get(Worker, row.holder, populate_existing=True)
+    told = {} if leader is None else leader.detail.get("jobstores", {}).get(jobstore, {})
+    return (told["problem"] or "It has not answered yet.") if told.get("state", "ready") != "ready" else None
 
 
 def may_lead() -> list[str]:

@@ -28,13 +28,16 @@ def ready() -> ResponseReturnValue:
 
 
 def scheduler() -> ResponseReturnValue:
-    """The guide's five fields and what stands behind them; 503 unless due times are being served."""
+    """The guide's five fields and what stands behind them; 503 unless due times are being served.
+
+    It is degraded, and no error, while only the jobs of a job store that is away wait: a new start would not help.
+    """
     found = status.read()
     body = {
-        "status": "healthy" if found.healthy else "unhealthy",
+        "status": ("degraded" if found.stores_away else "healthy") if found.healthy else "unhealthy",
         "running": found.state in ("running", "paused"),
         "total_jobs": found.jobs_total,
-        "jobstores": ["default"],
+        "jobstores": list(settings().jobstore_names),
         "executors": sorted(settings().executor_table()),
         "state": found.state,
         "problem": found.problem,
@@ -46,5 +49,9 @@ def scheduler() -> ResponseReturnValue:
         "overdue_s": found.overdue_s,
         "queued": found.queued,
         "running_runs": found.running,
+        "jobstore_states": {
+            alias: {name: each[name] for name in ("state", "problem", "since")}
+            for alias, each in found.jobstores.items()
+        },
     }
     return jsonify(body), 200 if found.healthy else 503

@@ -157,8 +157,11 @@ class JobPage:
     def _opens_more(self) -> bool:
         """Whether the rarely used options are shown at once: they hold a message or something unusual."""
         form = self.form
-        fields = (form.executor, form.priority, form.group, form.id, form.description, form.tags)
-        unusual = form.executor.data not in ("default", "", None) or form.priority.data not in ("0", "", None)
+        fields = (form.executor, form.jobstore, form.priority, form.group, form.id, form.description, form.tags)
+        aliases = (form.executor.data, form.jobstore.data)
+        unusual = form.priority.data not in ("0", "", None) or any(
+            each not in ("default", "", None) for each in aliases
+        )
         return unusual or bool(form.group.data) or any(field.errors for field in fields)
 
     def _opens_rules(self) -> bool:
@@ -201,3 +204,5 @@ class JobPage:
         self.form.trigger.form.offer([each.name for each in calendars.every()], self.stored.get("trigger") or {})
         names = sorted({*settings().executor_table(), self.form.executor.data or "default"})
         self.form.executor.choices = base.options(*((name, name) for name in names))
+        stores = list(dict.fromkeys([*settings().jobstore_names, self.form.jobstore.data or "default"]))
+        self.form.jobstore.choices = base.options(*((name, name) for name in stores))

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.domain.errors import Invalid
 from webapp.domain.states import JobState
-from webapp.services import dashboard, declared, jobs, runs
+from webapp.services import dashboard, declared, jobs, runs, status
 from webapp.services.schedule_cache import schedule_of
 from webapp.store.filters import JobFilter, RunFilter
 from webapp.store.models import Job
@@ -25,7 +25,7 @@ from webapp.web.presenters import balance, downtime, times
 from webapp.web.presenters import jobs as rows
 from webapp.web.presenters import preview as previews
 from webapp.web.presenters import runs as run_rows
-from webapp.web.viewer import now, zone
+from webapp.web.viewer import now, settings, zone
 
 PER_PAGE = 50
 DUE_TIMES = 8
@@ -83,6 +83,7 @@ def _list(listing: Listing) -> dict[str, Any]:
         "states": list(JobState),
         "tags": jobs.tags(),
         "task_keys": [task.key for task in registry.all()],
+        "jobstores": _offered_stores(wanted.jobstore),
         "rev": listing.rev,
         "every_s": BUSY_S if any(row.last and not row.last.state.is_final for row in shown) else IDLE_S,
         "list": Address(
@@ -92,6 +93,12 @@ def _list(listing: Listing) -> dict[str, Any]:
             is_live(),
         ),
     }
+
+
+def _offered_stores(chosen: str) -> list[str]:
+    """The job stores to choose from; none where there is only one."""
+    names = list(dict.fromkeys([*settings().jobstore_names, *filter(None, [chosen])]))
+    return names if len(names) > 1 else []
 
 
 def show(job_id: str) -> ResponseReturnValue:
@@ -122,7 +129,15 @@ def show_fragment(job_id: str) -> ResponseReturnValue:
 
 
 def _rev(job: Job) -> str:
-    return f"{job.revision}-{job.state}-{job.next_due_at.timestamp() if job.next_due_at else 0}-{runs.rev(job.id)}"
+    waits = "waits-" if _store_problem(job) else ""
+    return (
+        f"{waits}{job.revision}-{job.state}-{job.next_due_at.timestamp() if job.next_due_at else 0}-{runs.rev(job.id)}"
+    )
+
+
+def _store_problem(job: Job) -> str | None:
+    """Why a job in another job store waits. The catalogue itself cannot be away while this is asked."""
+    return None if job.jobstore == "default" else status.why_waiting(job.jobstore)
 
 
 def _overview(job: Job) -> dict[str, Any]:
@@ -143,6 +158,8 @@ def _overview(job: Job) -> dict[str, Any]:
         "has_more_runs": page.older is not None,
         "usual_s": runs.usual_duration_s(job.id),
         "is_declared": declared.is_declared(job),
+        "store_problem": _store_problem(job),
+        "has_stores": len(settings().jobstore_names) > 1,
         "rules": rows.rules(job),
         "chains": rows.chains(job),
         "arguments": rows.shown_arguments(job.task, job.args, job.kwargs),

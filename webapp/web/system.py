@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from webapp.services import control, status
+from webapp.services import control, status, store_copies
 from webapp.web import htmx
 from webapp.web.access import actor
 from webapp.web.lists import IDLE_S, Address, is_live
@@ -32,6 +33,7 @@ def _values() -> dict[str, Any]:
         str(part)
         for part in (
             found.state, found.problem, found.leader, found.epoch, found.queued, found.running,
+            sorted((alias, each["state"], each["problem"]) for alias, each in found.jobstores.items()),
             found.heartbeat_at and int(found.heartbeat_at.timestamp()), len(found.workers), events and events[0].id,
         )
     )  # fmt: skip
@@ -39,11 +41,23 @@ def _values() -> dict[str, Any]:
         "status": found,
         "events": events,
         "executors": settings().executor_table(),
+        "jobstores": _jobstores(found.jobstores),
         "database": settings().database.partition(":")[0].partition("+")[0],
         "rev": rev,
         "every_s": IDLE_S,
         "list": Address("system.index", "system.fragment", {}, is_live()),
     }
+
+
+def _jobstores(told: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each job store: how it stands, as its leader tells; nobody does while nobody leads."""
+    counts = store_copies.summary()
+    found = [{"alias": "default", "kind": "catalogue", "place": "Carillon's own database", "state": "ready"}]
+    for alias in settings().jobstore_names[1:]:
+        unknown = {"kind": settings().jobstores[alias]["type"], "place": "", "state": "unknown", "problem": ""}
+        found.append({"alias": alias, **unknown, **told.get(alias, {})})
+    problems = {each["alias"]: store_copies.problems(each["alias"]) for each in found}
+    return [{**each, "jobs": counts.get(each["alias"], 0), "problems": problems[each["alias"]]} for each in found]
 
 
 def hold() -> ResponseReturnValue:

@@ -98,6 +98,7 @@ class JobForm(Form):
         "Run again after a crash", description="Only if the task may safely run twice for the same due time."
     )
     executor = SelectField("Executor", description="Where it runs.", validate_choice=False)
+    jobstore = SelectField("Job store", description="Where it is kept; it can be moved.", validate_choice=False)
     group = StringField(
         "Group",
         description="Jobs of one group share a limit of runs at once, which the settings name.",
@@ -124,6 +125,7 @@ class JobForm(Form):
             "chains": raw.get("chains", []),
             "group": raw.get("group") or "",
             "executor": raw.get("executor", "default"),
+            "jobstore": raw.get("jobstore", "default"),
             "priority": str(raw.get("priority", 0)),
             "retry": {
                 "max_attempts": str(retry.get("max_attempts", 1)),
@@ -166,8 +168,8 @@ class JobForm(Form):
             raw["misfire_grace_s"] = self.misfire_grace_s.data
         if kept.get("task") == raw["task"]:
             raw["func"] = kept.get("func")
-        if "jobstore" in kept:
-            raw["jobstore"] = kept["jobstore"]
+        if self.jobstore.data or "jobstore" in kept:  # with one store only, the form does not ask
+            raw["jobstore"] = self.jobstore.data or kept["jobstore"]
         return raw
 
     def _retry(self) -> dict[str, Any]:

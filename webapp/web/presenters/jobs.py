@@ -70,6 +70,8 @@ def _row(job: Job, bars: list[RunBar], now: datetime, viewer: ZoneInfo, slots: i
 
 def schedule_words(job: Job) -> str:
     """When the job runs, as a sentence; why it cannot be read, for a stored schedule that is rubbish."""
+    if not job.trigger:  # it stands in another job store, where it could not be read
+        return "Its schedule is not known."
     try:
         return schedule_of(job).words()
     except Invalid as error:
