@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask
@@ -25,12 +25,13 @@ class Working:
         self._remote = remote
         self.stop_wait_s = float(settings.stop_wait_s)
 
-    def open(self, slots: int, name: str, settled: Callable[[int], None]) -> Host:
-        """Wait for the database, then be ready for runs, ``slots`` at a time."""
+    def open(self, slots: int, name: str, queues: Collection[str], settled: Callable[[int], None]) -> Host:
+        """Wait for the database, then be ready for runs from these queues, ``slots`` at a time."""
         from webapp.engine.worker.host import Host
 
         serving.prepare_when_possible(self._app)
-        host = Host(self._app, self._remote, slots, name, settled)
+        served = {alias: executor for alias, executor in self._remote.items() if executor.queue in queues}
+        host = Host(self._app, served, slots, name, settled)
         host.start(serving.scheduler_of(self._app).scheduler)
         return host
 

@@ -33,8 +33,8 @@ def queued(make_job: Callable[..., Job], make_run: Callable[..., Run]) -> Callab
 
     def make(job: Job | None = None, **values: Any) -> int:
         job = job or make_job(executor="farm")
-        empty = {"due_at": None, "first_due_at": None, "started_at": None, "finished_at": None}
-        return make_run(job, state=RunState.QUEUED, executor="farm", **{**empty, **values}).id
+        empty = {"executor": "farm", "due_at": None, "first_due_at": None, "started_at": None, "finished_at": None}
+        return make_run(job, state=RunState.QUEUED, **{**empty, **values}).id
 
     return make
 
@@ -45,7 +45,7 @@ def take(held: lease.Held, slots: int = 10, **limits: int) -> list[int]:
 
 
 def worker(name: str) -> Worker:
-    return Worker(id=name, host="there", pid=1, detail={"kind": "celery"})
+    return Worker(id=name, host="there", pid=1, detail={"kind": "celery", "executors": {"farm": {}}})
 
 
 def start(run_ids: list[int], name: str = "w1", now: Any = NOW) -> ledger.Claimed:
@@ -87,6 +87,16 @@ def test_of_two_workers_with_the_same_message_one_starts_it(lead: lease.Held, qu
     run = runs.get(run_id)
     assert (run.state, run.worker, run.started_at) == (RunState.RUNNING, "w1", NOW)
     assert db.session.query(Sending).count() == 0
+
+
+def test_a_worker_starts_nothing_of_an_executor_that_it_does_not_serve(
+    lead: lease.Held, queued: Callable[..., int]
+) -> None:
+    run_id = queued(executor="barn")
+    with writing() as session:
+        sending.take(session, lead, "barn", 1, NOW, {})
+    assert started([run_id]) == []
+    assert runs.get(run_id).state == RunState.QUEUED
 
 
 def test_a_message_alone_starts_nothing(lead: lease.Held, queued: Callable[..., int]) -> None:

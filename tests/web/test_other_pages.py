@@ -198,6 +198,25 @@ class TestSystem:
         assert "epoch 7" in words
         assert "clock jump The clock went back by 1 h." in words
 
+    def test_it_shows_the_workers_of_celery_and_what_they_run(
+        self, app: Flask, admin_client: PageClient, make_job: Any, make_run: Any
+    ) -> None:
+        settings = app.config["CARILLON"]
+        settings.executors = {"farm": {"type": "celery", "broker_url": "redis://127.0.0.1:1/0"}}
+        assert "farm no worker is alive: its runs wait celery 0 0" in text(admin_client.page("/system"))
+        run = make_run(make_job(), state="running", finished_at=None)
+        at = datetime.now(UTC)
+        with writing() as session:
+            for name, runs in (("w1", [run.id]), ("w2", [])):
+                there = {"farm": {"kind": "processpool", "max_workers": 8, "active": len(runs)}}
+                detail = {"kind": "celery", "runs": runs, "stopping": not runs, "executors": there}
+                session.add(Worker(id=f"{name}:1:abc", host=name, pid=1, started_at=at, seen_at=at, detail=detail))
+        page = admin_client.page("/system")
+        assert "farm celery 16 1" in text(page)
+        assert f"w1:1:abc celery runs {run.id}" in text(page)
+        assert "w2:1:abc celery stopping" in text(page)
+        assert page.select(f'th a[href="/runs/{run.id}"]')
+
     def test_everything_can_be_paused_and_given_back(self, admin_client: PageClient, make_job: Any) -> None:
         job = make_job()
         assert admin_client.post("/system/hold").headers["Location"] == "/system"

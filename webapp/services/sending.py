@@ -151,12 +151,14 @@ def start(session: Session, run_ids: Sequence[int], worker: Worker, now: datetim
     """Make those of these runs ``running`` here that are sent and still queued.
 
     A run that is too late or whose task this worker does not have gets its outcome; the others were started elsewhere,
-    were cancelled, or were never sent. The start is a heartbeat too: a worker of which nobody knows starts nothing.
+    were cancelled, were never sent, or are of executors that this worker does not serve. The start is a heartbeat too:
+    a worker of which nobody knows starts nothing.
     """
     heartbeat.seen(session, worker)
     claimed = ledger.Claimed()
     columns = (*(_RUN.c[name] for name in runs.CLAIM_COLUMNS), _RUN.c.executor)
-    query = select(*columns).where(_RUN.c.id.in_(run_ids), _RUN.c.state == RunState.QUEUED.value, _sent_row())
+    mine = _RUN.c.executor.in_(list(worker.detail["executors"]))
+    query = select(*columns).where(_RUN.c.id.in_(run_ids), _RUN.c.state == RunState.QUEUED.value, mine, _sent_row())
     rows = session.connection().execute(query.order_by(_RUN.c.id)).all()
     good = [row for row in rows if _may_start(session, row, worker, now, claimed)]
     ids = [row.id for row in good]
@@ -166,8 +168,8 @@ def start(session: Session, run_ids: Sequence[int], worker: Worker, now: datetim
             update(_RUN).where(_RUN.c.id.in_(ids), _RUN.c.state == RunState.QUEUED.value).values(**values)
         )
         if moved.rowcount != len(ids):  # another worker has the same message, or somebody cancelled it
-            mine = select(Run.id).where(Run.id.in_(ids), Run.state == RunState.RUNNING, Run.worker == worker.id)
-            kept = set(session.scalars(mine))
+            ours = select(Run.id).where(Run.id.in_(ids), Run.state == RunState.RUNNING, Run.worker == worker.id)
+            kept = set(session.scalars(ours))
             good = [row for row in good if row.id in kept]
     claimed.rows = [ledger.claim_row(row, row.executor, now) for row in good]
     claimed.more = False

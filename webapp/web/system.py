@@ -12,6 +12,7 @@ from webapp.services import control, status, store_copies
 from webapp.web import htmx
 from webapp.web.access import actor
 from webapp.web.lists import IDLE_S, Address, is_live
+from webapp.web.presenters.executors import loads
 from webapp.web.viewer import now, settings
 
 
@@ -40,7 +41,7 @@ def _values() -> dict[str, Any]:
     return {
         "status": found,
         "events": events,
-        "executors": settings().executor_table(),
+        "executors": loads(settings().executor_table(), found),
         "jobstores": _jobstores(found.jobstores),
         "database": settings().database.partition(":")[0].partition("+")[0],
         "rev": rev,

@@ -120,7 +120,7 @@ class Host:
         """This process as the others see it."""
         recorder: Starter | None = getattr(self, "recorder", None)
         active = recorder.active if recorder is not None else {}
-        runs = recorder.active_ids() if recorder is not None else []
+        runs = sorted(recorder.active_ids()) if recorder is not None else []
         waiting = recorder.waiting if recorder is not None else 0
         if len(runs) + waiting >= self._slots:
             self._full_at = clock.monotonic()

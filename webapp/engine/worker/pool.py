@@ -60,7 +60,8 @@ class RunPool(BasePool):  # type: ignore[misc]  # Celery ships no types
 
     def on_start(self) -> None:
         node = self.options.get("initargs", (None, "celery"))[1]
-        self.host = self.app.carillon.open(self.limit, node, self._on_settled)
+        queues = list(self.app.amqp.queues.consume_from)
+        self.host = self.app.carillon.open(self.limit, node, queues, self._on_settled)
 
     def register_with_event_loop(self, hub: Any) -> None:
         hub.add_reader(self._bell, self._settle)
