@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Flask, request
 
-from webapp.api import auth, errors, openapi
+from webapp.api import auth, commands, errors, openapi
 from webapp.api.routes import ROLES, ROUTES
 from webapp.clock import now
 from webapp.extensions import csrf
@@ -31,6 +31,7 @@ def init_app(app: Flask) -> None:
     blueprint.register_error_handler(Exception, errors.answer)
     csrf.exempt(blueprint)  # no cookie authenticates here, so there is nothing for another site to borrow
     app.register_blueprint(blueprint)
+    app.cli.add_command(commands.commands)
     # Other rooms answer scripts too (health) and show the document: they find these here, without importing them.
     app.extensions["carillon_api_errors"] = errors.answer
     app.extensions["carillon_openapi"] = lambda: openapi.document(settings.api_prefix, version())

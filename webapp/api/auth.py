@@ -30,6 +30,8 @@ REALM = "Authentication Required"
 REMEMBERED_FOR = timedelta(seconds=60)
 REMEMBERED_MAX = 512
 HEADER_MAX = 8192
+LOCAL_ACTOR = "carillon.actor"
+"""Where a command of this installation says who it is. No request can: its headers are all named ``HTTP_...``."""
 
 
 def admit(request: Request, role: Role, *, now: datetime) -> None:
@@ -50,6 +52,9 @@ def caller() -> Actor:
 
 def identify(request: Request, *, now: datetime) -> Actor:
     """The one who sent this request. Raises 401, 429 after too many failures, Forbidden for another site's form."""
+    actor = request.environ.get(LOCAL_ACTOR)
+    if isinstance(actor, Actor):
+        return actor
     header = request.headers.get("Authorization", "")
     scheme, _, value = header.partition(" ")
     address = request.remote_addr or "unknown"
