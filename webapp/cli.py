@@ -7,7 +7,7 @@ from collections import Counter
 
 import click
 from flask import Flask
-from flask.cli import AppGroup, ScriptInfo
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
 from webapp import cli_audit, cli_secrets, clock
 from webapp.domain.errors import CarillonError
@@ -17,14 +17,13 @@ from webapp.services.actors import Actor
 from webapp.settings import SettingsError
 
 user_commands = AppGroup("user", help="People who may log in.")
-job_commands = AppGroup("jobs", help="Jobs of the catalogue.")
 scheduler_commands = AppGroup("scheduler", help="The scheduler as a process of its own.")
 
 
 def init_app(app: Flask) -> None:
     """Attach the commands."""
     app.cli.add_command(user_commands)
-    app.cli.add_command(job_commands)
+    app.cli.commands["jobs"].add_command(adopt_jobs)  # type: ignore[attr-defined]  # beside those that the API room has
     app.cli.add_command(scheduler_commands)
     app.cli.add_command(setup_link)
     app.cli.add_command(cli_audit.commands)
@@ -48,18 +47,22 @@ def add_user(name: str, role: str, password: str) -> None:
     click.echo(f"{name} may log in as {role}.")
 
 
-@job_commands.command("adopt")
+@click.command("adopt")
 @click.option("--url", required=True, help="SQLAlchemy URL of the database that holds the table.")
 @click.option("--table", default="apscheduler_jobs", show_default=True, help="The table's name, schema.table too.")
 @click.option("--store", "jobstore", default="default", show_default=True, help="The job store that takes the jobs.")
 @click.option("--map", "names", multiple=True, metavar="MODULE:FUNCTION=TASK", help="Under another name; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@with_appcontext
 def adopt_jobs(url: str, table: str, jobstore: str, names: tuple[str, ...], dry_run: bool) -> None:
     """Take over the jobs of a table of APScheduler's SQLAlchemyJobStore.
 
     The table is only read, and nothing that stands in it is run. A job that was taken before stays as it is here. Stop
     the program that served the table first. The exit code is 1 when a job was left, with the reason beside it.
     """
+    parent = click.get_current_context().parent
+    if parent is not None and parent.params.get("server"):
+        raise click.UsageError("This works in the installation itself only: leave --server out.")
     pairs = [name.partition("=") for name in names]
     if not all(old and new for old, _, new in pairs):
         raise click.BadParameter("Write module:function=task.", param_hint="--map")
@@ -94,7 +97,6 @@ def run_scheduler(context: click.Context) -> None:
 @click.command("setup-link")
 def setup_link() -> None:
     """Print a new one-time path that creates the first admin; the earlier one ends."""
-    from flask.cli import with_appcontext
 
     @with_appcontext
     def issue() -> str:
