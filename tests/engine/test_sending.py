@@ -182,29 +182,25 @@ def test_what_did_not_arrive_is_sent_again_when_a_worker_waits(lead: lease.Held,
 def test_what_was_cancelled_on_its_way_is_forgotten(lead: lease.Held, queued: Callable[..., int]) -> None:
     run_id = queued()
     take(lead)
+    assert sending.leftovers(db.session(), "farm") == []
     runs.stop(run_id, actor=CODE, now=NOW)
     assert sending.leftovers(db.session(), "farm") == [run_id]
-    with writing() as session:
-        sending.sweep(session, [run_id], NOW)
-    assert db.session.query(Sending).count() == 0
     assert started([run_id]) == []
 
 
-def test_a_run_whose_start_was_undone_after_it_was_asked_to_stop_is_cancelled(
+def test_a_start_that_nobody_knows_of_is_undone_or_cancelled_if_somebody_asked_for_it(
     lead: lease.Held, queued: Callable[..., int]
 ) -> None:
-    run_id = queued()
+    first, second = queued(), queued()
     take(lead)
-    started([run_id])
-    runs.stop(run_id, actor=CODE, now=NOW)
-    assert [m.run_id for m in sending.stops(db.session(), "farm")] == [run_id]
+    started([first, second])
+    runs.stop(second, actor=CODE, now=NOW)
+    assert [message.run_id for message in sending.stops(db.session(), "farm")] == [second]
     with writing() as session:
         ledger.undo_claims(session, "w1", [], NOW)
-    assert runs.get(run_id).state == RunState.QUEUED
-    with writing() as session:
-        sending.sweep(session, sending.leftovers(session, "farm"), NOW)
     db.session.expire_all()
-    assert runs.get(run_id).state == RunState.CANCELLED
+    assert [runs.get(run_id).state for run_id in (first, second)] == [RunState.QUEUED, RunState.CANCELLED]
+    assert take(lead) == [first]
 
 
 def test_a_run_that_the_ledger_gave_up_is_told_to_stop(lead: lease.Held, queued: Callable[..., int]) -> None:

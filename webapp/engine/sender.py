@@ -112,7 +112,7 @@ class Sender:
         left = sending.leftovers(db.session(), self._alias)
         if left:
             with writing() as writer:
-                sending.sweep(writer, left, now)
+                sending.take_back(writer, left)
         try:
             self._revoke()
             self._send_overdue(held, now, mono)

@@ -302,11 +302,13 @@ def undo_claims(session: Session, worker_id: str, known: Sequence[int], now: dat
     """Queue again what this process claimed without knowing it.
 
     When a commit's answer is lost, the claims in it may stand in the ledger although nothing was started: only this
-    process starts what it claims, and only runs in ``known``.
+    process starts what it claims, and only runs in ``known``. One that somebody asked to stop meanwhile is cancelled.
     """
-    session.execute(
-        update(Run)
-        .where(Run.state == RunState.RUNNING, Run.worker == worker_id, Run.id.not_in(known))
-        .values(state=RunState.QUEUED, started_at=None, worker=None, updated_at=now)
-        .execution_options(synchronize_session=False)
+    mine = update(_RUN).where(
+        _RUN.c.state == RunState.RUNNING.value, _RUN.c.worker == worker_id, _RUN.c.id.not_in(known)
     )
+    undone = mine.values(started_at=None, worker=None, updated_at=now)
+    reason = "Somebody asked it to stop before it started."
+    cancelled = undone.values(state=RunState.CANCELLED.value, finished_at=now, reason=reason)
+    session.connection().execute(cancelled.where(_RUN.c.stop_requested_at.is_not(None)))
+    session.connection().execute(undone.values(state=RunState.QUEUED.value))

@@ -80,7 +80,7 @@ def take(
 
 
 def take_back(session: Session, run_ids: Sequence[int]) -> None:
-    """The broker did not take these: they are not sent."""
+    """Forget that these were sent: the broker did not take them, or they are left over."""
     session.execute(delete(Sending).where(Sending.run_id.in_(run_ids)))
 
 
@@ -115,28 +115,13 @@ def sent_again(session: Session, held: lease.Held, run_ids: Sequence[int], now: 
 
 
 def leftovers(session: Session, executor: str) -> list[int]:
-    """Runs that were sent and are not queued any more, or that are queued although somebody asked them to stop."""
+    """Runs that were sent and are not queued any more: they were cancelled, or are gone."""
     sent = (
         select(Sending.run_id)
         .outerjoin(Run, Run.id == Sending.run_id)
         .where(Sending.executor == executor, or_(Run.id.is_(None), Run.state != RunState.QUEUED))
     )
-    asked = select(Run.id).where(
-        Run.state == RunState.QUEUED, Run.executor == executor, Run.stop_requested_at.is_not(None)
-    )
-    return [*session.scalars(sent.limit(AT_ONCE)), *session.scalars(asked.limit(AT_ONCE))]
-
-
-def sweep(session: Session, run_ids: Sequence[int], now: datetime) -> None:
-    """Forget that leftovers were sent. One that was started in vain and asked to stop meanwhile is cancelled: Celery
-    would throw its message away, since it was revoked.
-    """
-    session.execute(delete(Sending).where(Sending.run_id.in_(run_ids)))
-    reason = "Somebody asked it to stop before it started."
-    asked = runs.move(
-        run_ids, RunState.QUEUED, state=RunState.CANCELLED, reason=reason, finished_at=now, updated_at=now
-    )
-    session.execute(asked.where(Run.stop_requested_at.is_not(None)).execution_options(synchronize_session=False))
+    return list(session.scalars(sent.limit(AT_ONCE)))
 
 
 def stops(session: Session, executor: str) -> list[Message]:
