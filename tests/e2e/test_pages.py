@@ -44,7 +44,7 @@ def content(server: Server) -> dict[str, str]:
         runs = wait_for_ends(api, 3)
     return {
         "dashboard": "/", "jobs": "/jobs", "runs": "/runs", "tasks": "/tasks", "system": "/system",
-        "account": "/account", "audit": "/audit", "entry": "/audit/2", "secrets": "/secrets",
+        "account": "/account", "audit": "/audit", "entry": "/audit/2", "secrets": "/secrets", "users": "/users", "user": "/users/1",
         "new": "/jobs/new?task=http.request",
         "job": "/jobs/plain", "paused": "/jobs/yearly",
         "edit": "/jobs/yearly/edit", "clone": "/jobs/plain/clone", "delete": "/jobs/plain/delete",
@@ -69,7 +69,7 @@ def wait_for_ends(api: httpx.Client, number: int) -> dict[str, int]:
 PAGES = (
     "dashboard", "jobs", "runs", "tasks", "system", "account", "new", "job", "paused", "edit", "clone", "delete",
     "run with", "pause", "revision", "succeeded", "failed", "log", "search", "running", "nothing", "missing",
-    "audit", "entry", "secrets", "reference",
+    "audit", "entry", "secrets", "users", "user", "reference",
 )  # fmt: skip
 
 

@@ -16,14 +16,9 @@ from webapp.web import urls
 
 OPEN = {"/login", "/setup", "/health/live"}
 VALUES = {
-    "job_id": "nobody",
-    "run_id": 1,
-    "number": 1,
-    "token_id": 1,
-    "calendar_id": 1,
-    "entry_id": 1,
-    "name": "nobody",
-}
+    "job_id": "nobody", "run_id": 1, "number": 1, "token_id": 1, "calendar_id": 1, "entry_id": 1, "user_id": 1,
+    "name": "nobody", "key": "x",
+}  # fmt: skip
 
 
 def addresses(method: str) -> list[str]:

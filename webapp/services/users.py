@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import available_timezones
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -20,7 +20,7 @@ from webapp.extensions import db
 from webapp.services import audit
 from webapp.services.actors import Actor
 from webapp.store.database import retried, writing
-from webapp.store.models import User
+from webapp.store.models import User, UserSession
 
 NAME_LENGTH = 80
 PASSWORD_LENGTH = (8, 1000)
@@ -62,7 +62,7 @@ def authenticate(name: str, password: str, *, now: datetime) -> User | None:
     An unknown name costs the same scrypt computation as a known one, so that the time does not tell them apart.
     """
     user = named(name)
-    stored = _dummy_hash() if user is None else user.password_hash
+    stored = user.password_hash if user is not None and user.password_hash.startswith("scrypt:") else _dummy_hash()
     right = check_password_hash(stored, _prepared(password))
     if user is None or not right or not user.active:
         return None
@@ -137,6 +137,7 @@ def set_password(user_id: int, old: str | None, new: str, *, actor: Actor, now: 
             raise Conflict("The password was changed a moment ago.")
         user.password_hash = hashed
         user.session_epoch += 1
+        session.execute(delete(UserSession).where(UserSession.user_id == user.id))
         audit.record("user.password_changed", "user", user.id, actor=actor, now=now)
     return user
 

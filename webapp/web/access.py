@@ -6,23 +6,24 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, current_app, redirect, request, session, url_for
-from flask_login import current_user, login_user
+from flask_login import current_user, login_user, logout_user
 
 from webapp.domain.errors import Forbidden
 from webapp.domain.states import Role
 from webapp.extensions import login
-from webapp.services import setup, users
+from webapp.services import sessions, setup, users
 from webapp.services.actors import Actor
 from webapp.store.models import User
 from webapp.web import htmx
-from webapp.web.viewer import settings
+from webapp.web.viewer import now, settings
 
 PUBLIC = frozenset({"static", "assets.htmx"})
+SESSION_KEY = "carillon_session"
 
 
 def init_app(app: Flask, roles: Mapping[str, Role | None]) -> None:
     """Guard every page. ``roles`` maps an endpoint to the least role it needs; None: no login at all."""
-    login.user_loader(users.load)
+    login.user_loader(_load)
     login.unauthorized_handler(to_login)
 
     def guard() -> Response | None:
@@ -67,6 +68,18 @@ def _admit_script(role: Role | None) -> None:
     asks.require(role or Role.ADMIN)
 
 
+def _load(cookie: str) -> User | None:
+    """The user of this browser's session, while the session goes on."""
+    user = users.load(cookie)
+    return user if user is not None and sessions.is_open(session_id(), user, now=now()) else None
+
+
+def session_id() -> str | None:
+    """Which session of the user this browser's cookie names."""
+    found = session.get(SESSION_KEY)
+    return found if isinstance(found, str) else None
+
+
 def actor() -> Actor:
     """The logged-in user as the one who asks."""
     return Actor(
@@ -80,9 +93,22 @@ def actor() -> Actor:
 
 def enter(user: User) -> None:
     """Begin a new browser session for ``user``; nothing of an earlier one survives, so none can be fixed in advance."""
+    sessions.close(session_id())
     session.clear()
     session.permanent = True
+    session[SESSION_KEY] = sessions.begin(user, address=request.remote_addr, agent=_agent(), now=now())
     login_user(user)
+
+
+def leave() -> None:
+    """End this browser's session, here and in the database."""
+    sessions.close(session_id())
+    logout_user()
+    session.clear()
+
+
+def _agent() -> str:
+    return request.headers.get("User-Agent", "")
 
 
 def to_login() -> Response:

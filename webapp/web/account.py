@@ -10,9 +10,9 @@ from flask_login import current_user
 
 from webapp.domain.errors import Conflict, Invalid
 from webapp.domain.states import Role
-from webapp.services import tokens, users
+from webapp.services import sessions, tokens, users
 from webapp.web import htmx
-from webapp.web.access import actor
+from webapp.web.access import actor, session_id
 from webapp.web.access import enter as begin_session
 from webapp.web.forms.account import PasswordForm, TokenForm, ZoneForm
 from webapp.web.forms.base import Form, first_bad, put_errors
@@ -45,6 +45,12 @@ def timezone() -> ResponseReturnValue:
         put_errors(form, error)
         return _page(zone_form=form), 422
     flash("Your time zone is saved.", "good")
+    return htmx.go(url_for("account.show"))
+
+
+def end_session(key: str) -> ResponseReturnValue:
+    sessions.end(key, actor=actor(), now=now())
+    flash("The session has ended.", "good")
     return htmx.go(url_for("account.show"))
 
 
@@ -96,6 +102,8 @@ def _page(
         token_form=token_form,
         first_bad=next((bad for form in forms if (bad := first_bad(form)) is not None), None),
         tokens=tokens.of(current_user),
+        sessions=sessions.of(current_user, now=now()),
+        here_id=session_id(),
         new_token=new_token,
         plain=plain,
         zones=sorted(available_timezones()),

@@ -19,8 +19,8 @@ NAVIGATION = (
     ("tasks.index", "Tasks"),
     ("system.index", "System"),
 )
-FOR_ADMINS = (("audit.index", "Admin"),)
-PART_OF = {"calendars": "jobs", "reference": "tasks", "secrets": "audit"}
+FOR_ADMINS = (("users.index", "Admin"),)
+PART_OF = {"calendars": "jobs", "reference": "tasks", "secrets": "users", "audit": "users"}
 """Groups of pages without an entry of their own."""
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Response, flash, redirect, render_template, request, session, url_for
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_limiter import RequestLimit
-from flask_login import current_user, logout_user
+from flask_login import current_user
 
 from webapp.extensions import limiter
 from webapp.services import logins, setup
 from webapp.web.access import actor, safe_target
 from webapp.web.access import enter as begin_session
+from webapp.web.access import leave as end_session
 from webapp.web.forms.doors import LoginForm
 from webapp.web.viewer import now, settings
 
@@ -64,8 +65,7 @@ def enter() -> ResponseReturnValue:
 
 def leave() -> ResponseReturnValue:
     logins.log_out(actor=actor(), now=now())
-    logout_user()
-    session.clear()
+    end_session()
     flash("You are logged out.", "good")
     return redirect(url_for("login.show"), 303)
 

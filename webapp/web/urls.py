@@ -27,6 +27,7 @@ from webapp.web import (
     setup,
     system,
     tasks,
+    users,
 )
 
 View = Callable[..., ResponseReturnValue]
@@ -117,6 +118,17 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("/system/hold", system.hold, O, "POST"),
         Route("/system/release", system.release, O, "POST"),
     ),
+    "users": (
+        Route("/users", users.index, A),
+        Route("/users", users.create, A, "POST"),
+        Route("/users/<int:user_id>", users.show, A),
+        Route("/users/<int:user_id>/role", users.role, A, "POST"),
+        Route("/users/<int:user_id>/password", users.password, A, "POST"),
+        Route("/users/<int:user_id>/disable", users.disable, A, "POST"),
+        Route("/users/<int:user_id>/enable", users.enable, A, "POST"),
+        Route("/users/<int:user_id>/delete", users.delete, A, "POST"),
+        Route("/users/<int:user_id>/sessions/<key>/end", users.end_session, A, "POST"),
+    ),
     "secrets": (
         Route("/secrets", secrets.index, A),
         Route("/secrets", secrets.create, A, "POST"),
@@ -135,6 +147,7 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("/account", account.show, V),
         Route("/account/password", account.password, V, "POST"),
         Route("/account/timezone", account.timezone, V, "POST"),
+        Route("/account/sessions/<key>/end", account.end_session, V, "POST"),
         Route("/account/tokens", account.create_token, V, "POST"),
         Route("/account/tokens/<int:token_id>/revoke", account.revoke_token, V, "POST"),
     ),

@@ -1,6 +1,6 @@
 """The tables (DESIGN section 3)."""
 
-from webapp.store.models.account import ApiToken, AuditEntry, Secret, User
+from webapp.store.models.account import ApiToken, AuditEntry, Secret, User, UserSession
 from webapp.store.models.calendar import Calendar, CalendarRevision
 from webapp.store.models.engine import EngineEvent, Installation, SchedulerLease, SchedulerSpan, Worker
 from webapp.store.models.job import Job, JobRevision
@@ -24,5 +24,6 @@ __all__ = [
     "Secret",
     "Sending",
     "User",
+    "UserSession",
     "Worker",
 ]

@@ -37,6 +37,20 @@ class User(UserMixin, Base):  # type: ignore[misc]  # flask-login ships no types
         return f"{self.id}.{self.session_epoch}"
 
 
+class UserSession(Base):
+    """A login of a browser. Without its row the cookie is worth nothing."""
+
+    __tablename__ = "user_session"
+    __table_args__ = (Index("ix_user_session_user", "user_id", "seen_at"), Index("ix_user_session_seen", "seen_at"))
+
+    id: Mapped[str] = mapped_column(key(64), primary_key=True)
+    user_id: Mapped[int] = mapped_column(BigId, ForeignKey("user.id", ondelete="CASCADE"))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    address: Mapped[str | None] = mapped_column(String(64))
+    agent: Mapped[str] = mapped_column(String(200))
+
+
 class ApiToken(Base):
     """A key for scripts. Only its hash is kept; ``prefix`` lets its owner recognise it."""
 
