@@ -44,7 +44,8 @@ def content(server: Server) -> dict[str, str]:
         runs = wait_for_ends(api, 3)
     return {
         "dashboard": "/", "jobs": "/jobs", "runs": "/runs", "tasks": "/tasks", "system": "/system",
-        "account": "/account", "audit": "/audit", "entry": "/audit/2", "secrets": "/secrets", "users": "/users", "user": "/users/1",
+        "account": "/account", "audit": "/audit", "entry": "/audit/2", "secrets": "/secrets",
+        "users": "/users", "user": "/users/1",
         "new": "/jobs/new?task=http.request",
         "job": "/jobs/plain", "paused": "/jobs/yearly",
         "edit": "/jobs/yearly/edit", "clone": "/jobs/plain/clone", "delete": "/jobs/plain/delete",

@@ -7,12 +7,12 @@ import secrets
 from collections.abc import Callable
 from typing import Any, cast
 
-from flask import Flask, Response, current_app, flash, g, render_template, request, url_for
+from flask import Flask, Response, current_app, flash, g, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from webapp.domain.errors import CarillonError, Conflict, Forbidden, Invalid, NotFound, Unavailable
 from webapp.extensions import login
@@ -126,6 +126,8 @@ def _stale_form(error: CSRFError) -> ResponseReturnValue:
 def _http(error: HTTPException) -> ResponseReturnValue:
     if error.code is None or error.code < 400:  # a redirect that routing asks for
         return error
+    if isinstance(error, SecurityError):  # a host that is not ours: there are no addresses to build a page with
+        return _unknown_host()
     if error.response is not None:  # a view has its own answer (the login, when it is throttled)
         return cast(ResponseReturnValue, error.response)
     if answers_json():
@@ -137,6 +139,16 @@ def _http(error: HTTPException) -> ResponseReturnValue:
         if name.lower() in ("allow", "retry-after"):
             response.headers[name] = value
     return response
+
+
+def _unknown_host() -> Response:
+    """The host's name is not repeated: it is whatever the asker wrote."""
+    text = "This host name is not served here. CARILLON_TRUSTED_HOSTS names those that are."
+    if answers_json():
+        response = jsonify(error_message=text)
+        response.status_code = 400
+        return response
+    return Response(text, 400, mimetype="text/plain")
 
 
 def _crash(error: Exception) -> ResponseReturnValue:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Flask, Response, request
+from flask.sessions import SecureCookieSessionInterface
 
 from webapp.web.assets import KEEP
 
@@ -30,13 +31,23 @@ ALWAYS = {
 }
 
 
+class _Sessions(SecureCookieSessionInterface):
+    """The session's cookie goes over HTTPS only wherever the page came over HTTPS, or where the settings say so."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return super().get_cookie_secure(app) or request.is_secure
+
+
 def init_app(app: Flask) -> None:
     app.after_request(_add)
+    app.session_interface = _Sessions()
 
 
 def _add(response: Response) -> Response:
     for name, value in ALWAYS.items():
         response.headers.setdefault(name, value)
+    if request.is_secure:
+        response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
     if request.endpoint == "static" and request.args.get("v") and response.status_code in (200, 304):
         response.headers["Cache-Control"] = KEEP
     elif request.endpoint not in ("static", "assets.htmx"):
