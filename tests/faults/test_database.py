@@ -156,12 +156,13 @@ def test_a_commit_whose_answer_is_lost_starts_each_run_once_and_writes_each_line
 
 def test_twenty_due_at_once_with_two_workers_all_run(served: Flask, eventually: Eventually) -> None:
     served.extensions["carillon_scheduler"].scheduler._executors["default"].max_workers = 2
-    due = clock.now() + timedelta(seconds=2)
+    start = clock.now()
+    due = start + timedelta(seconds=2)
     for _ in range(20):
         jobs.create(
             {"task": "demo.sleep", "kwargs": {"seconds": 0.05, "steps": 1},
              "trigger": {"kind": "date", "run_date": due.isoformat()}},
-            actor=CODE, now=clock.now(),
+            actor=CODE, now=start,
         )  # fmt: skip
     eventually(lambda: succeeded() == 20, 20)
     most = db.session.scalars(select(Run).order_by(Run.started_at)).all()
