@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.databases import NoServer, skip_without
+from tests.databases import Database, NoServer, skip_without
 from tests.private_servers import NotInstalled, Redis
 
 OUTSIDE = ("sqlalchemy", "redis", "mongodb")
@@ -35,10 +35,18 @@ def redis_server() -> Iterator[Redis]:
 
 
 def options(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    """What to put under an alias of SCHEDULER_JOBSTORES for an empty store of this kind."""
+    """What to put under an alias of SCHEDULER_JOBSTORES for an empty store of this kind.
+
+    An SQL store's table stands in the test's database, where that is on a server.
+    """
     name = uuid4().hex[:12]
     if kind == "sqlalchemy":
-        return {"type": kind, "url": f"sqlite:///{tmp_path / 'side.sqlite'}", "tablename": f"jobs_{name}"}
+        database: Database = request.getfixturevalue("database")
+        return {
+            "type": kind,
+            "url": database.url or f"sqlite:///{tmp_path / 'side.sqlite'}",
+            "tablename": f"jobs_{name}",
+        }
     if kind == "redis":
         server: Redis = request.getfixturevalue("redis_server")
         keys = {"jobs_key": f"{name}.jobs", "run_times_key": f"{name}.times"}
@@ -51,3 +59,12 @@ def options(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> dict[s
 
         return {"type": kind, "client": mongomock.MongoClient(), "collection": name}
     return {"type": kind}
+
+
+def empty(store: Any) -> None:
+    """Leave nothing behind on a server that other tests use."""
+    if hasattr(store, "jobs_t"):
+        store.jobs_t.drop(store.engine, checkfirst=True)
+    else:
+        store.remove_all_jobs()
+    store.shutdown()

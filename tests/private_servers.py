@@ -192,10 +192,11 @@ class MariaDb(PrivateServer):
 
 
 class Redis(PrivateServer):
-    """A Redis server that keeps nothing on disk."""
+    """A Redis server. Unless it ``keeps`` its data on disk, it is empty after a new start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = False) -> None:
         self._redis = program("redis-server")
+        self._keeps = "yes" if keeps else "no"
         super().__init__()
 
     @property
@@ -204,7 +205,8 @@ class Redis(PrivateServer):
 
     def _command(self) -> Sequence[str]:
         return [
-            self._redis, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+            self._redis, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", self._keeps,
+            "--appendfsync", "always",
             "--dir", str(self.folder), "--daemonize", "no",
         ]  # fmt: skip
 

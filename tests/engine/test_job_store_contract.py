@@ -18,7 +18,7 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
-from tests.jobstores import OUTSIDE, options
+from tests.jobstores import OUTSIDE, empty, options
 from webapp import clock
 from webapp.domain import schedules
 from webapp.engine.job_store import CatalogueJobStore, function_of
@@ -210,27 +210,36 @@ class TestTheLibrary(Contract):
         yield from started(MemoryJobStore(), app)
 
 
-@pytest.mark.only_on("sqlite")
-class TestTheOthers(Contract):
-    """APScheduler's stores as they may stand beside the catalogue."""
-
-    @pytest.fixture(params=["memory", *OUTSIDE])
-    def store(self, request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[BaseJobStore]:
-        where = options(request.param, request, tmp_path)
-        made = jobstores.build(where.pop("type"), where, function_of)
-        made.open()
-        yield from started(made, app)
-
-
-@pytest.fixture(params=OUTSIDE)
-def outside(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[KeptStore]:
-    where = options(request.param, request, tmp_path)
+def other(kind: str, request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[KeptStore]:
+    """An empty store of this kind, for ``side``."""
+    where = options(kind, request, tmp_path)
     made = jobstores.build(where.pop("type"), where, function_of)
     made.start(scheduler_of(app).scheduler, "side")
     made.open()
     yield made
-    made.remove_all_jobs()
-    made.shutdown()
+    empty(made)
+
+
+class TestTheSqlStore(Contract):
+    """APScheduler's SQLAlchemy store as it may stand beside the catalogue, on every database."""
+
+    @pytest.fixture
+    def store(self, request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[BaseJobStore]:
+        yield from other("sqlalchemy", request, app, tmp_path)
+
+
+@pytest.mark.only_on("sqlite")
+class TestTheOthers(Contract):
+    """APScheduler's other stores, likewise."""
+
+    @pytest.fixture(params=["memory", "redis", "mongodb"])
+    def store(self, request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[BaseJobStore]:
+        yield from other(request.param, request, app, tmp_path)
+
+
+@pytest.fixture(params=OUTSIDE)
+def outside(request: pytest.FixtureRequest, app: Flask, tmp_path: Path) -> Iterator[KeptStore]:
+    yield from other(request.param, request, app, tmp_path)
 
 
 def spoil(store: Any, job_id: str, data: bytes) -> None:

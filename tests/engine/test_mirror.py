@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from flask import Flask
 
 from tests.conftest import CODE, NOW
-from tests.jobstores import OUTSIDE, options
+from tests.jobstores import OUTSIDE, empty, options
 from webapp.domain.errors import Invalid
 from webapp.domain.states import JobState, RunState
 from webapp.engine.mirror import Mirror
@@ -34,9 +34,14 @@ MINUTE = timedelta(minutes=1)
 HOURLY = {"kind": "interval", "hours": 1, "start_date": "2026-06-01T12:30:00+00:00", "timezone": "UTC"}
 
 
-@pytest.fixture(params=OUTSIDE)
+every_store = pytest.mark.parametrize("kind", OUTSIDE, indirect=True)
+every_database = pytest.mark.only_on("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture
 def kind(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+    """The kind of the store ``side``: Redis, where it makes no difference."""
+    return str(getattr(request, "param", "redis"))
 
 
 @pytest.fixture
@@ -71,7 +76,7 @@ def hand(app: Flask) -> Hand:
     made = Hand(scheduler_of(app).scheduler.mirrors._mirrors[0])
     made.store.open()
     yield made
-    made.store.remove_all_jobs()
+    empty(made.store)
 
 
 @pytest.fixture
@@ -95,6 +100,7 @@ def stored(job_id: str) -> Job:
 # -- from here to there ------------------------------------------------------------------------------------------------
 
 
+@every_store
 def test_a_job_that_was_made_here_stands_there(hand: Hand, make_job: Callable[..., Job]) -> None:
     make_job(id="ours", jobstore="side", trigger=HOURLY, kwargs={"text": "hi"})
     make_job(id="elsewhere")
@@ -108,6 +114,7 @@ def test_a_job_that_was_made_here_stands_there(hand: Hand, make_job: Callable[..
     assert pickle.loads(state)["func"] == "webapp.tasks.builtin.demo:echo"  # as APScheduler writes it
 
 
+@every_store
 def test_edits_pauses_and_due_times_follow(hand: Hand, make_job: Callable[..., Job], lead: lease.Held) -> None:
     make_job(id="ours", jobstore="side", trigger=HOURLY)
     hand.turn()
@@ -123,6 +130,7 @@ def test_edits_pauses_and_due_times_follow(hand: Hand, make_job: Callable[..., J
     assert store_copies.behind("side", 10) == []
 
 
+@every_store
 def test_deleting_and_moving_removes_it_there(hand: Hand, make_job: Callable[..., Job]) -> None:
     for name in ("gone", "moved"):
         make_job(id=name, jobstore="side", trigger=HOURLY)
@@ -141,6 +149,7 @@ def test_deleting_and_moving_removes_it_there(hand: Hand, make_job: Callable[...
 # -- from there to here ------------------------------------------------------------------------------------------------
 
 
+@every_store
 def test_a_job_that_another_program_adds_is_shown_and_served(
     hand: Hand, foreign: Callable[..., SchedulerJob], lead: lease.Held
 ) -> None:
@@ -154,6 +163,7 @@ def test_a_job_that_another_program_adds_is_shown_and_served(
     assert settled.queued == 1
 
 
+@every_database
 def test_a_due_time_that_passed_before_we_looked_is_owed(
     hand: Hand, foreign: Callable[..., SchedulerJob], lead: lease.Held
 ) -> None:
@@ -167,6 +177,7 @@ def test_a_due_time_that_passed_before_we_looked_is_owed(
     assert stored("once").state == JobState.FINISHED
 
 
+@every_store
 def test_edits_there_become_revisions_here(hand: Hand, foreign: Callable[..., SchedulerJob]) -> None:
     hand.store.add_job(foreign("theirs"))
     hand.turn()
@@ -182,6 +193,7 @@ def test_edits_there_become_revisions_here(hand: Hand, foreign: Callable[..., Sc
     assert stored("theirs").revision == 2
 
 
+@every_store
 def test_pausing_resuming_and_moving_there(hand: Hand, foreign: Callable[..., SchedulerJob]) -> None:
     hand.store.add_job(foreign("theirs"))
     hand.turn()
@@ -200,6 +212,7 @@ def test_pausing_resuming_and_moving_there(hand: Hand, foreign: Callable[..., Sc
     assert stored("theirs").next_due_at == NOW + 5 * MINUTE
 
 
+@every_database
 def test_an_edit_there_is_seen_before_it_would_be_written_over(
     hand: Hand, foreign: Callable[..., SchedulerJob], lead: lease.Held
 ) -> None:
@@ -232,6 +245,7 @@ def test_of_two_edits_the_one_that_was_saved_here_stands(hand: Hand, foreign: Ca
 # -- a crash between the two writes ------------------------------------------------------------------------------------
 
 
+@every_database
 def test_a_crash_before_the_store_was_told_acts_on_no_due_time_twice(
     hand: Hand, foreign: Callable[..., SchedulerJob], lead: lease.Held
 ) -> None:
@@ -310,6 +324,7 @@ def test_what_cannot_be_taken_is_quarantined_and_stays_there(
     assert [each.change for each in jobs.revisions("bad")] == ["quarantined"]
 
 
+@every_store
 def test_a_repaired_job_leaves_its_quarantine(hand: Hand, foreign: Callable[..., SchedulerJob]) -> None:
     job = foreign("bad", executor="nope")
     hand.store.add_job(job)
@@ -321,6 +336,7 @@ def test_a_repaired_job_leaves_its_quarantine(hand: Hand, foreign: Callable[...,
     assert (row.state, row.task, row.next_due_at) == (JobState.ACTIVE, "demo.echo", NOW + 30 * MINUTE)
 
 
+@every_database
 def test_deleting_a_quarantined_job_here_removes_it_there(hand: Hand, foreign: Callable[..., SchedulerJob]) -> None:
     hand.store.add_job(foreign("bad", executor="nope"))
     hand.turn()
@@ -331,6 +347,7 @@ def test_deleting_a_quarantined_job_here_removes_it_there(hand: Hand, foreign: C
         stored("bad")
 
 
+@every_store
 def test_a_job_that_is_gone_there_is_quarantined_and_resume_puts_it_back(
     hand: Hand, make_job: Callable[..., Job]
 ) -> None:
@@ -358,6 +375,26 @@ def test_an_id_that_another_store_has_is_left_alone(
     assert [each.problem for each in store_copies.problems("side")] == [
         "There is a job with this id in the job store default."
     ]
+
+
+def test_a_job_that_the_store_does_not_take_keeps_no_other_from_it(
+    hand: Hand, make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch, lead: lease.Held
+) -> None:
+    put = hand.store.put
+
+    def picky(job: SchedulerJob) -> None:
+        if job.id == "bad":
+            raise ValueError("not this one")
+        put(job)
+
+    monkeypatch.setattr(hand.store, "put", picky)
+    for name in ("bad", "good"):
+        make_job(id=name, jobstore="side", trigger=HOURLY)
+    hand.turn()
+    hand.turn()
+    assert hand.store.states().keys() == {"good"}
+    assert [each.problem for each in store_copies.problems("side")] == ["The store does not take it: not this one"]
+    assert due.due_pass(lead, NOW + 31 * MINUTE).queued == 2
 
 
 # -- a store that is away ----------------------------------------------------------------------------------------------

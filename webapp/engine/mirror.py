@@ -206,9 +206,15 @@ class Mirror:
         if outward.trigger is None:
             return None
         state = read_state(pickled(outward))
-        with self._asking():
-            self.store.put(outward)
-            data = self.store.state(job.id)
+        try:
+            with self._asking():
+                self.store.put(outward)
+                data = self.store.state(job.id)
+        except Away as error:
+            with self._asking():
+                self.store.open()  # it answers, so it has something against this job
+            store_copies.note_refused(self.alias, job, str(error), now)
+            return None
         if data is not None and read_state(data) == state:
             self._seen[job.id] = sha256(data).digest()
         return store_copies.Written(job.id, job.revision, job.next_due_at, store_copies.fingerprint(state))

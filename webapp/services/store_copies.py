@@ -28,7 +28,7 @@ from webapp.store.job_states import JobState
 from webapp.store.models import EngineEvent, Job, JobCopy
 
 _AHEAD = timedelta(days=1)
-_GONE = "gone"
+_GONE, _REFUSED = "gone", "refused"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,16 @@ def note_written(jobstore: str, written: Sequence[Written], now: datetime) -> No
             row.revision, row.next_run_at, row.fingerprint = each.revision, each.next_run_at, each.fingerprint
             row.problem, row.updated_at = None, now
             session.add(row)
+
+
+@retried
+def note_refused(jobstore: str, job: Job, reason: str, now: datetime) -> None:
+    """The store does not take this job: an id that it cannot tell from another, say. It is not offered again so."""
+    with writing() as session:
+        row = _row(jobstore, job.id)
+        row.revision, row.next_run_at, row.fingerprint = job.revision, None, _REFUSED
+        row.problem, row.updated_at = f"The store does not take it: {reason}"[:500], now
+        session.flush()
 
 
 @retried
@@ -204,7 +214,7 @@ def vanished(jobstore: str, job_id: str, now: datetime, *, is_memory: bool) -> N
     session = db.session()
     session.rollback()
     job, known = store_jobs.find(session, job_id), copies.find(session, jobstore, job_id)
-    if known is None or known.fingerprint == _GONE:
+    if known is None or known.fingerprint in (_GONE, _REFUSED):
         return
     if job is None or job.jobstore != jobstore or known.revision != job.revision:
         forget(jobstore, [job_id])

@@ -7,6 +7,8 @@ from typing import Any
 
 from apscheduler.job import Job as SchedulerJob
 from apscheduler.jobstores.redis import RedisJobStore
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from webapp.store.jobstores.base import KeptStore
 
@@ -19,7 +21,8 @@ class RedisStore(KeptStore, RedisJobStore):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         if options.get("decode_responses"):
             raise ValueError("decode_responses cannot be used: states are bytes")
-        super().__init__(**{**WAITS, **options})
+        once_more = Retry(NoBackoff(), 1)  # a connection that the server has closed meanwhile; more would be waiting
+        super().__init__(**{**WAITS, "retry": once_more, **options})
 
     def open(self) -> None:
         self.redis.ping()

@@ -10,10 +10,14 @@ from sqlalchemy import and_, select
 
 from webapp.store.database import engine_options
 from webapp.store.jobstores.base import KeptStore
+from webapp.store.types import key
 
 
 class SqlStore(KeptStore, SQLAlchemyJobStore):  # type: ignore[misc]
-    """APScheduler's SQLAlchemy store on connections that are checked before use and do not wait for ever."""
+    """APScheduler's SQLAlchemy store on connections that are checked before use and do not wait for ever.
+
+    A table that it makes tells ``Job`` and ``job`` apart on MariaDB, too.
+    """
 
     def __init__(
         self,
@@ -24,6 +28,7 @@ class SqlStore(KeptStore, SQLAlchemyJobStore):  # type: ignore[misc]
     ) -> None:
         options = {**_options(url), **(engine_options or {})}
         super().__init__(url=url, tablename=tablename, tableschema=tableschema, engine_options=options)
+        self.jobs_t.c.id.type = key()
 
     def start(self, scheduler: Any, alias: str) -> None:
         """As in APScheduler, without touching the server: ``open`` does that."""
