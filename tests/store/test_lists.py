@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import CODE, NOW
 from webapp.extensions import db
 from webapp.services import jobs
-from webapp.store import jobs as store
+from webapp.store import job_words
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job
 
@@ -36,7 +36,7 @@ def test_a_tag_finds_its_jobs_and_no_others(make_job: MakeJob, tag: str) -> None
     make_job(id="without", tags=["axb", "50", "nigh"])
     assert found(tag=tag) == ["with"]
     assert found(q=tag) == ["with"]
-    assert store.tags(db.session()) == sorted({"other", tag, "axb", "50", "nigh"})
+    assert job_words.tags(db.session()) == sorted({"other", tag, "axb", "50", "nigh"})
 
 
 def test_words_are_found_in_any_case_and_signs_stand_for_themselves(make_job: MakeJob) -> None:

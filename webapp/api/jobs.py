@@ -12,7 +12,7 @@ from webapp.api.auth import caller
 from webapp.api.body import read_object
 from webapp.api.changes import changes_of, new_job
 from webapp.api.errors import Stale
-from webapp.api.queries import EVERYTHING, JobQuery, read_query
+from webapp.api.queries import JobQuery, read_query
 from webapp.api.schemas import PauseRequest, RunRequest, read
 from webapp.api.shapes import client_error, instant, job_shape, zone_of
 from webapp.clock import now
@@ -31,12 +31,12 @@ def get_jobs() -> Response:
     args.setdefault("sort", "next")
     filter = JobFilter.parse(args)
     if wanted.limit is None:
-        return respond([job_shape(job) for job in jobs.listing(filter, limit=EVERYTHING).rows])
-    page = jobs.listing(filter, limit=wanted.limit, offset=wanted.cursor)
+        return respond([job_shape(job) for job in jobs.every(filter)])
+    page = jobs.listing(filter, limit=wanted.limit, cursor=wanted.cursor, counts=True)
     response = respond([job_shape(job) for job in page.rows])
     response.headers["X-Total-Count"] = str(page.total)
     if page.next is not None:
-        args["cursor"] = str(page.next)
+        args["cursor"] = page.next
         response.headers["Link"] = (
             f'<{request.root_path}{request.path}?{urlencode(list(args.items(multi=True)))}>; rel="next"'
         )

@@ -18,7 +18,6 @@ from webapp.store.filters import SORTS
 
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _YES = {"1": True, "true": True, "0": False, "false": False}
-EVERYTHING = 2**31 - 1
 
 
 def _whole(value: Any) -> Any:
@@ -70,7 +69,7 @@ class JobQuery(Query):
         json_schema_extra={"enum": [way + name for name in SORTS for way in ("", "-")]},
     )
     limit: Whole = Field(None, ge=1, le=1000, description="Without it the whole list")  # type: ignore[assignment]
-    cursor: Whole = Field(0, ge=0, le=EVERYTHING, description="Where the page begins; the Link header gives the next")
+    cursor: str = Field("", description="Where the page begins; the Link header gives the next")
 
 
 class RunFilters(Query):
@@ -87,7 +86,7 @@ class RunFilters(Query):
 
 class RunQuery(RunFilters):
     limit: Whole = Field(50, ge=1, le=500)
-    cursor: str = Field("", description="The next of the page before", pattern="^[ab][0-9]{1,18}$")
+    cursor: str = Field("", description="The next of the page before", pattern=r"^[ab][0-9]{1,17}\.[0-9]{1,17}$")
 
 
 class LogQuery(Query):

@@ -29,7 +29,6 @@ from webapp.store.models import Job
 from webapp.tasks import registry
 
 CODE = Actor("code", Role.ADMIN, "code")
-EVERYTHING = 2**31 - 1
 
 
 class CatalogueJobStore(BaseJobStore):  # type: ignore[misc]  # APScheduler ships no types
@@ -63,7 +62,7 @@ class CatalogueJobStore(BaseJobStore):  # type: ignore[misc]  # APScheduler ship
         """All jobs, next due first, those without a due time last."""
         with self._context():
             wanted = JobFilter(jobstore=self._alias, sort="next")
-            return self._all_outward(store.page(db.session(), wanted, limit=EVERYTHING, offset=0))
+            return self._all_outward(store.every(db.session(), wanted))
 
     def add_job(self, job: SchedulerJob) -> None:
         """Raises ConflictingIdError also for an id that another job store of the catalogue has."""

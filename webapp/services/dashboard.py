@@ -11,7 +11,7 @@ from webapp.extensions import db
 from webapp.services import balance as balances
 from webapp.services import status
 from webapp.services.balance import Balance
-from webapp.store import jobs, runs
+from webapp.store import jobs, run_pages, runs
 from webapp.store.filters import RunFilter
 from webapp.store.models import Job, Run
 
@@ -42,8 +42,8 @@ def overview(now: datetime) -> Overview:
         status=status.read(),
         next_due=jobs.upcoming(session, 8),
         running=runs.active(session, 20),
-        failures=runs.page(session, failed, before=None, after=None, limit=8),
-        latest=runs.page(session, RunFilter(), before=None, after=None, limit=60),
+        failures=run_pages.page(session, failed, before=None, after=None, limit=8).rows,
+        latest=run_pages.page(session, RunFilter(), before=None, after=None, limit=60).rows,
         balance=balances.recent(now, WINDOW),
         delay_p50_s=_quantile(delays, 0.5),
         delay_p95_s=_quantile(delays, 0.95),

@@ -86,7 +86,7 @@ def _pause_after_failures(session: Session, job: Job, now: datetime) -> None:
     query = (
         select(Run.state)
         .where(Run.job_id == job.id, Run.next_id.is_(None), Run.state.in_(_TRIED))
-        .order_by(Run.id.desc())
+        .order_by(Run.queued_at.desc(), Run.id.desc())
         .limit(job.auto_pause_after)
     )
     latest = session.scalars(query).all()

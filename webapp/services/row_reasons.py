@@ -119,7 +119,7 @@ def _still_running(session: Session, row: Run) -> Iterator[Reason]:
         Run.queued_at <= row.queued_at,
         or_(Run.finished_at.is_(None), Run.finished_at > row.queued_at),
     )
-    for other in session.scalars(query.order_by(Run.id.desc()).limit(_NAMED_MAX)):
+    for other in session.scalars(query.order_by(Run.queued_at.desc(), Run.id.desc()).limit(_NAMED_MAX)):
         doing = "was running" if other.started_at and other.started_at <= row.queued_at else "was waiting to start"
         yield Reason("still_running", f"Run {other.id} {doing}.", other.started_at or other.queued_at, _link(other))
 

@@ -8,13 +8,14 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from webapp.domain.errors import Conflict, Invalid, NotFound
+from webapp.domain.errors import Conflict, NotFound
 from webapp.domain.states import Role, RunState, RunTrigger
 from webapp.extensions import db
-from webapp.services import audit, new_runs
+from webapp.services import audit, list_cursors, new_runs
 from webapp.services.actors import Actor
 from webapp.services.signals import runs_queued
 from webapp.store import jobs as store_jobs
+from webapp.store import run_pages
 from webapp.store import runs as store
 from webapp.store.database import retried, writing
 from webapp.store.filters import RunFilter
@@ -24,11 +25,15 @@ from webapp.tasks import registry
 
 @dataclass(frozen=True)
 class RunPage:
-    """Some runs, newest first. ``older`` and ``newer`` are cursors for ``page``; None: there are none that way."""
+    """Some runs, newest first. ``older`` and ``newer`` are cursors for ``page``; None: there are none that way.
+
+    ``looked_to``: so far runs were looked at before the page was full; its cursor in that direction goes on from there.
+    """
 
     rows: list[Run]
     older: str | None
     newer: str | None
+    looked_to: datetime | None = None
 
     @property
     def next(self) -> str | None:
@@ -77,35 +82,30 @@ def get(run_id: int) -> Run:
 
 def page(filter: RunFilter, *, cursor: str | None = None, limit: int = 50) -> RunPage:
     """A page of the history; ``cursor`` comes from another page, None is the newest. Raises Invalid for a bad one."""
-    session = db.session()
-    before, after = _cursor(cursor)
-    rows = store.page(session, filter, before=before, after=after, limit=limit + 1)
+    before, after = list_cursors.read_run(cursor)
+    found = run_pages.page(db.session(), filter, before=before, after=after, limit=limit + 1)
+    full, edge = len(found.rows) > limit, found.looked_to
+    if after is not None and not full and edge is None and len(found.rows) < limit:
+        return page(filter, limit=limit)  # the newest page is always a full one
+    rows = found.rows[-limit:] if after is not None else found.rows[:limit]
+    oldest = list_cursors.place_of(rows[-1]) if rows else after
+    newest = list_cursors.place_of(rows[0]) if rows else before
     if after is not None:
-        more_newer, rows = len(rows) > limit, rows[-limit:]
-        more_older = True
-        if not more_newer and len(rows) < limit:  # the newest page is always a full one
-            return page(filter, limit=limit)
+        older, newer = oldest, newest if full else edge
     else:
-        more_older, rows = len(rows) > limit, rows[:limit]
-        more_newer = before is not None
-    older = f"b{rows[-1].id}" if rows and more_older else None
-    newer = f"a{rows[0].id}" if rows and more_newer else None
-    return RunPage(rows, older, newer)
+        older, newer = oldest if full else edge, newest if before is not None else None
+    return RunPage(
+        rows,
+        list_cursors.write_run(older, "b") if older else None,
+        list_cursors.write_run(newer, "a") if newer else None,
+        edge.queued_at if edge else None,
+    )
 
 
 def results(rows: Sequence[Run]) -> dict[int, str | None]:
     """The results (JSON text) of the runs of a page, which ``page`` leaves out, by run id."""
     query = select(Run.id, Run.result).where(Run.id.in_([run.id for run in rows]))
     return dict(db.session.execute(query).all())
-
-
-def _cursor(cursor: str | None) -> tuple[int | None, int | None]:
-    if not cursor:
-        return None, None
-    way, number = cursor[0], cursor[1:]
-    if way not in "ab" or not (number.isascii() and number.isdigit()) or len(number) > 18:
-        raise Invalid({"cursor": "This is not a cursor that a page gave out."})
-    return (int(number), None) if way == "b" else (None, int(number))
 
 
 def rev(job_id: str | None = None) -> str:
@@ -158,8 +158,8 @@ def strips(job_ids: Sequence[str], n: int = 30) -> dict[str, list[RunBar]]:
     for row in store.recent(db.session(), job_ids, n):
         took = (row.finished_at - row.started_at).total_seconds() if row.started_at and row.finished_at else None
         at = row.finished_at or row.started_at or row.queued_at
-        bars[row.job_id].insert(0, RunBar(row.id, RunState(row.state), took, row.due_at, at, row.due_count))
-    return bars
+        bars[row.job_id].append(RunBar(row.id, RunState(row.state), took, row.due_at, at, row.due_count))
+    return {job_id: newest_first[::-1] for job_id, newest_first in bars.items()}
 
 
 def usual_duration_s(job_id: str) -> float | None:

@@ -26,7 +26,7 @@ from webapp.services.actors import Actor
 from webapp.settings import Settings, kept_secret_keys, write_secret_keys
 from webapp.store import installation
 from webapp.store.database import retried, writing
-from webapp.store.filters import escape_like
+from webapp.store.job_words import escape_like
 from webapp.store.models import Job, Secret
 from webapp.tasks import Task, references
 from webapp.tasks.redaction import SHORTEST

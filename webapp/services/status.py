@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -20,6 +21,8 @@ from webapp.store.models import EngineEvent, Worker
 WORKER_GONE_S = 15.0
 """A worker that has not been heard of for so long is taken for dead."""
 LATE_LOOP_S = 5.0
+COUNTED = 10_000
+"""So far runs that wait and runs that go on are counted."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def read() -> SchedulerStatus:
     overdue_s = max(0.0, (now - next_due_at).total_seconds()) if next_due_at else 0.0
     switch = control.read(session)
     state, problem = _judge(switch, held, leader, overdue_s)
-    by_state = jobs.count_by_state(session)
+    counts = _job_counts(session)
     return SchedulerStatus(
         state=state,
         healthy=problem is None and switch.mode is not control.Mode.STOPPED,
@@ -80,10 +83,10 @@ def read() -> SchedulerStatus:
         last_loop_at=last_loop_at,
         thread_alive=detail.get("thread_alive"),
         switch=switch,
-        queued=runs.count_in(session, RunState.QUEUED),
-        running=runs.count_in(session, RunState.RUNNING),
-        jobs_total=sum(by_state.values()),
-        jobs_quarantined=by_state.get(JobState.QUARANTINED, 0),
+        queued=runs.count_in(session, RunState.QUEUED, COUNTED),
+        running=runs.count_in(session, RunState.RUNNING, COUNTED),
+        jobs_total=counts.total,
+        jobs_quarantined=counts.quarantined,
         next_due_at=next_due_at,
         overdue_s=overdue_s,
         workers=workers,
@@ -91,6 +94,25 @@ def read() -> SchedulerStatus:
         jobstores=jobstores,
         database_now=now,
     )
+
+
+@dataclass(frozen=True)
+class _JobCounts:
+    """How many jobs there are, as of a revision of the catalogue."""
+
+    rev: str
+    total: int
+    quarantined: int
+
+
+def _job_counts(session: Session) -> _JobCounts:
+    """Counted anew only when somebody has changed the catalogue since."""
+    kept: _JobCounts | None = current_app.extensions.get("carillon_job_counts")
+    rev = jobs.rev(session)
+    if kept is None or kept.rev != rev:
+        kept = _JobCounts(rev, jobs.count(session), jobs.count(session, JobState.QUARANTINED))
+        current_app.extensions["carillon_job_counts"] = kept
+    return kept
 
 
 def _judge(switch: control.Switch, held: bool, leader: Worker | None, overdue_s: float) -> tuple[str, str | None]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, Text, cast, or_
+from sqlalchemy import Select, exists, func, literal_column, or_
 from werkzeug.datastructures import MultiDict
 
 from webapp.domain.errors import Invalid
 from webapp.domain.states import JobState, RunState, RunTrigger
+from webapp.store import job_words
+from webapp.store.job_words import escape_like
 from webapp.store.models import AuditEntry, Job, Run
 
 Args = Mapping[str, str] | MultiDict[str, str]
@@ -42,11 +43,6 @@ def _instant(args: Args, name: str) -> datetime | None:
     if not 1970 <= moment.year <= 2100:
         raise Invalid({name: "The year must lie between 1970 and 2100."})
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def escape_like(text: str) -> str:
-    """``text`` for the inside of a LIKE pattern with ``\\`` as its escape."""
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
 
 
 @dataclass(frozen=True)
@@ -104,9 +100,10 @@ class RunFilter:
         if self.until:
             query = query.where(Run.queued_at < self.until)
         if self.q:
-            like = f"%{escape_like(self.q)}%"
+            like, words = f"%{escape_like(self.q)}%", job_words.WORDS
             query = query.where(
                 or_(
+                    exists().where(words.c.job_id == Run.job_id, job_words.contain(words, self.q)),
                     Run.job_name.ilike(like, escape="\\"),
                     Run.job_id.ilike(like, escape="\\"),
                     Run.error.ilike(like, escape="\\"),
@@ -115,12 +112,14 @@ class RunFilter:
         return query
 
 
-SORTS = {"name": Job.name, "next": Job.next_due_at, "updated": Job.updated_at, "state": Job.state, "task": Job.task}
+UNINDEXED_STATE = func.coalesce(Job.state, literal_column("''"))
+"""The state where it is asked of each job: it leads no database away from the index that gives the order."""
+SORTS = ("name", "next", "updated", "state", "task")
 
 
 @dataclass(frozen=True)
 class JobFilter:
-    """Which jobs of the catalogue, and in which order (``sort``: a key of SORTS, led by ``-`` for descending)."""
+    """Which jobs of the catalogue, and in which order (``sort``: one of SORTS, led by ``-`` for descending)."""
 
     q: str = ""
     state: tuple[str, ...] = ()
@@ -154,31 +153,28 @@ class JobFilter:
         return args
 
     def apply(self, query: Select[Any]) -> Select[Any]:
-        if self.state:
-            query = query.where(Job.state.in_(self.state))
-        if self.task:
-            query = query.where(Job.task == self.task)
-        if self.jobstore:
-            query = query.where(Job.jobstore == self.jobstore)
+        """Ask it of each job that the query reads."""
+        if self.of_words():
+            words = job_words.WORDS.alias()  # the list may be in the order of the words' table itself
+            query = query.where(exists().where(words.c.job_id == Job.id, *self.of_words(words)))
         if self.tag:
-            like = f"%{escape_like(json.dumps(self.tag))}%"  # as the tag stands in the column, between double quotes
-            query = query.where(tags_text().like(like, escape="\\"))
-        if self.q:
-            like = f"%{escape_like(self.q)}%"
-            query = query.where(
-                or_(
-                    Job.name.ilike(like, escape="\\"),
-                    Job.id.ilike(like, escape="\\"),
-                    Job.task.ilike(like, escape="\\"),
-                    tags_text().ilike(f"%{escape_like(json.dumps(self.q)[1:-1])}%", escape="\\"),
-                )
-            )
-        return query
+            query = query.where(job_words.has_tag(Job.id, self.tag))
+        return query.where(*self.of_job(UNINDEXED_STATE))
 
+    @property
+    def asks(self) -> bool:
+        """Whether it leaves any job out."""
+        return bool(self.tag or self.of_words() or self.of_job())
 
-def tags_text() -> Any:
-    """The tags column as the JSON text that it is, in which letters beyond ASCII are escaped."""
-    return cast(Job.tags, Text)
+    def of_job(self, state: Any = Job.state) -> list[Any]:
+        """What is asked of the columns of the job itself; ``state``: how the statement calls that one."""
+        found = [state.in_(self.state)] if self.state else []
+        return [*found, Job.jobstore == self.jobstore] if self.jobstore else found
+
+    def of_words(self, words: Any = job_words.WORDS) -> list[Any]:
+        """What is asked of its row of words, under the name that the statement gives to their table."""
+        found = [words.c.task == self.task] if self.task else []
+        return [*found, job_words.contain(words, self.q)] if self.q else found
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, case, func, or_, select
+from sqlalchemy import Connection, case, false, func, or_, select
 from sqlalchemy.orm import Session
 
 from webapp.domain.states import JobState
@@ -71,8 +71,8 @@ def served_periods(reader: Reader, since: datetime, until: datetime, job_id: str
 def _serving(since: datetime, until: datetime, job_id: str | None) -> list[list[Any]]:
     """Two conditions for open and for ended periods: each is answered from one end of the index."""
     both = [_PERIOD.c.serving, _PERIOD.c.from_at < until]
-    if job_id is not None:
-        both.append(_PERIOD.c.job_id == job_id)
+    if job_id is not None:  # by this job's own index: the other one lists the periods of all jobs
+        both = [func.coalesce(_PERIOD.c.serving, false()), _PERIOD.c.from_at < until, _PERIOD.c.job_id == job_id]
     return [[*both, _PERIOD.c.until_at.is_(None)], [*both, _PERIOD.c.until_at > since]]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
@@ -11,8 +10,11 @@ from sqlalchemy import Integer, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from webapp.domain.states import JobState
-from webapp.store.filters import SORTS, JobFilter, tags_text
+from webapp.store import job_pages
+from webapp.store.filters import JobFilter
 from webapp.store.models import Job, JobRevision
+
+_EVERY = 2**31 - 1
 
 
 def find(session: Session, job_id: str, *, lock: bool = False) -> Job | None:
@@ -20,16 +22,15 @@ def find(session: Session, job_id: str, *, lock: bool = False) -> Job | None:
     return session.get(Job, job_id, with_for_update=True if lock else None, populate_existing=lock)
 
 
-def page(session: Session, filter: JobFilter, *, limit: int, offset: int) -> Sequence[Job]:
-    name = filter.sort.removeprefix("-")
-    column: Any = SORTS[name]
-    order = column.desc() if filter.sort.startswith("-") else column.asc()
-    query = filter.apply(select(Job))
-    if name == "next":  # jobs without a next due time come last in either direction, on every database
-        query = query.order_by(Job.next_due_at.is_(None), order, Job.id)
-    else:
-        query = query.order_by(order, Job.id)
-    return session.scalars(query.limit(limit).offset(offset)).all()
+def every(session: Session, filter: JobFilter, limit: int = _EVERY) -> list[Job]:
+    """All jobs that the filter finds, or the first of them, in its order."""
+    return [job for job, _ in job_pages.page(session, filter, limit=limit).jobs]
+
+
+def rev(session: Session) -> str:
+    """A text that changes whenever a job is added, changed or deleted by somebody."""
+    changed = session.scalar(select(func.max(Job.updated_at)))
+    return f"{session.scalar(select(func.max(JobRevision.id)))}-{changed.timestamp() if changed else 0}"
 
 
 def declared(session: Session, state: JobState) -> Sequence[Job]:
@@ -37,14 +38,10 @@ def declared(session: Session, state: JobState) -> Sequence[Job]:
     return session.scalars(select(Job).where(Job.origin == "code", Job.state == state).order_by(Job.id)).all()
 
 
-def count(session: Session, filter: JobFilter | None = None) -> int:
-    query = select(func.count()).select_from(Job)
-    return session.scalar(filter.apply(query) if filter else query) or 0
-
-
-def count_by_state(session: Session) -> dict[str, int]:
-    rows = session.execute(select(Job.state, func.count()).group_by(Job.state))
-    return dict(rows.all())
+def count(session: Session, state: JobState | None = None, most: int | None = None) -> int:
+    """How many jobs there are (in a state), counted up to ``most`` if it is given."""
+    query = select(Job.id) if state is None else select(Job.id).where(Job.state == state)
+    return session.scalar(select(func.count()).select_from(query.limit(most).subquery())) or 0
 
 
 _TABLE: Any = Job.__table__
@@ -129,12 +126,3 @@ def close_revision(session: Session, job_id: str, until: datetime) -> None:
     session.execute(
         update(JobRevision).where(JobRevision.job_id == job_id, JobRevision.until_at.is_(None)).values(until_at=until)
     )
-
-
-def tags(session: Session, limit: int = 500) -> list[str]:
-    """Every tag in use, sorted."""
-    found: set[str] = set()
-    text = tags_text()  # PostgreSQL cannot compare JSON
-    for row in session.scalars(select(text).distinct().limit(limit)):
-        found.update(json.loads(row))
-    return sorted(found)

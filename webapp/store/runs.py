@@ -8,29 +8,20 @@ from typing import Any
 
 from sqlalchemy import Integer, Update, bindparam, exists, func, or_, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from webapp.domain.states import ACTIVE, RunState
 from webapp.store.filters import RunFilter
 from webapp.store.models import Run, RunLog, Sending
 
-_LONG = (Run.traceback, Run.result, Run.args, Run.kwargs)
 _EXPORTED: Sequence[Any] = (
     Run.id, Run.job_id, Run.job_name, Run.task, Run.state, Run.trigger, Run.attempt, Run.due_at, Run.due_count,
     Run.queued_at, Run.started_at, Run.finished_at, Run.executor, Run.worker, Run.requested_by, Run.result, Run.error,
     Run.reason,
 )  # fmt: skip
-
-
-def page(session: Session, filter: RunFilter, *, before: int | None, after: int | None, limit: int) -> list[Run]:
-    """Runs newest first by id: those below ``before``, or the ones next above ``after``. Long columns are left out."""
-    query = filter.apply(select(Run).options(*(defer(column) for column in _LONG)))
-    if after is not None:
-        rows = session.scalars(query.where(Run.id > after).order_by(Run.id.asc()).limit(limit)).all()
-        return list(reversed(rows))
-    if before is not None:
-        query = query.where(Run.id < before)
-    return list(session.scalars(query.order_by(Run.id.desc()).limit(limit)))
+_NEWEST = (Run.queued_at.desc(), Run.id.desc())
+CHANGING = 100
+"""So many of its newest runs tell whether anything about a job's runs has changed."""
 
 
 def export_rows(session: Session, filter: RunFilter, *, before: int | None, limit: int) -> Sequence[Any]:
@@ -42,21 +33,27 @@ def export_rows(session: Session, filter: RunFilter, *, before: int | None, limi
 
 
 def rev(session: Session, job_id: str | None = None) -> str:
-    """A text that changes whenever a run is added or changed: of the whole ledger, or of one job's part of it."""
-    query = select(func.max(Run.id), func.max(Run.updated_at))
-    top: int | None
-    changed: datetime | None
-    if job_id:
-        top, changed = session.execute(query.where(Run.job_id == job_id)).one()
-    else:  # two statements, each answered from the end of one index
-        top = session.scalar(select(func.max(Run.id)))
-        changed = session.scalar(select(func.max(Run.updated_at)))
-    return f"{top or 0}-{int(changed.timestamp() * 1_000_000) if changed else 0}"
+    """A text that changes whenever a run is added or changed: any run, or one job's newest ones and those going on."""
+    if not job_id:  # each is read from the end of an index
+        return _rev(session.execute(_REV).one())
+    of_job = select(Run.id, Run.updated_at).where(Run.job_id == job_id)
+    newest = of_job.order_by(*_NEWEST).limit(CHANGING).subquery()
+    active = of_job.where(Run.state.in_(ACTIVE)).limit(CHANGING).subquery()
+    parts = [select(func.max(part.c.id), func.max(part.c.updated_at), func.count()) for part in (newest, active)]
+    return "-".join(_rev(session.execute(part).one()) for part in parts)
+
+
+_REV = select(select(func.max(Run.id)).scalar_subquery(), select(func.max(Run.updated_at)).scalar_subquery())
+
+
+def _rev(row: Any) -> str:
+    top, changed, *number = row
+    return "-".join(map(str, (top or 0, int(changed.timestamp() * 1_000_000) if changed else 0, *number)))
 
 
 def active(session: Session, limit: int = 100) -> Sequence[Run]:
     """Running runs, the longest first."""
-    query = select(Run).where(Run.state == RunState.RUNNING).order_by(Run.id).limit(limit)
+    query = select(Run).where(Run.state == RunState.RUNNING).order_by(Run.queued_at, Run.id).limit(limit)
     return session.scalars(query).all()
 
 
@@ -66,25 +63,28 @@ def active_counts(session: Session, job_ids: Sequence[str]) -> dict[str, int]:
     return dict(session.execute(query).all())
 
 
-def count_in(session: Session, state: RunState) -> int:
-    return session.scalar(select(func.count()).where(Run.state == state)) or 0
+def count_in(session: Session, state: RunState, most: int) -> int:
+    """How many runs are in this state, counted up to ``most``."""
+    found = select(Run.id).where(Run.state == state).limit(most).subquery()
+    return session.scalar(select(func.count()).select_from(found)) or 0
+
+
+_TABLE: Any = Run.__table__
+_RECENT_COLUMNS = ("job_id", "id", "state", "due_at", "queued_at", "started_at", "finished_at", "due_count")
+_RECENT = (
+    select(*(_TABLE.c[name] for name in _RECENT_COLUMNS))
+    .where(_TABLE.c.job_id == bindparam("job"))
+    .order_by(_TABLE.c.queued_at.desc(), _TABLE.c.id.desc())
+    .limit(bindparam("size", type_=Integer))
+)
 
 
 def recent(session: Session, job_ids: Sequence[str], each: int) -> Sequence[Any]:
     """The newest ``each`` runs of every job: (job_id, id, state, due_at, queued_at, started_at, finished_at)."""
-    columns = (
-        Run.job_id,
-        Run.id,
-        Run.state,
-        Run.due_at,
-        Run.queued_at,
-        Run.started_at,
-        Run.finished_at,
-        Run.due_count,
-    )
+    connection = session.connection()
     rows: list[Any] = []
-    for job_id in job_ids:  # one short walk down the end of (job_id, id) for each; a window would read all history
-        rows += session.execute(select(*columns).where(Run.job_id == job_id).order_by(Run.id.desc()).limit(each)).all()
+    for job_id in job_ids:  # one short walk down the end of an index for each; a window would read all history
+        rows += connection.execute(_RECENT, {"job": job_id, "size": each}).all()
     return rows
 
 
@@ -120,7 +120,7 @@ def outcomes(session: Session, since: datetime, until: datetime, job_id: str | N
     return {state: int(number) for state, number in session.execute(query)}
 
 
-def start_delays(session: Session, since: datetime, limit: int = 5000) -> list[float]:
+def start_delays(session: Session, since: datetime, limit: int = 1000) -> list[float]:
     """Seconds between due time and start of the newest first attempts that started since then."""
     query = (
         select(Run.due_at, Run.started_at)
@@ -133,7 +133,6 @@ def start_delays(session: Session, since: datetime, limit: int = 5000) -> list[f
 
 _SENT = select(Run.id).join(Sending, Sending.run_id == Run.id).where(Run.state == RunState.QUEUED)
 """Runs that a broker has and no worker started."""
-_TABLE: Any = Run.__table__
 CLAIM_COLUMNS = (
     "id", "job_id", "job_name", "task", "args", "kwargs", "trigger", "attempt", "due_at", "queued_at", "start_by_at",
     "instances_max", "group", "follow_up", "timeout_s",

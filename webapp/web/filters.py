@@ -70,10 +70,11 @@ def number(value: int) -> str:
 
 
 def shown_range(page: JobPage) -> str:
-    """ "1 to 50 of 312"."""
-    if page.total <= page.limit and not page.offset:
+    """ "1 to 50 of 312 jobs"."""
+    if page.total == len(page.rows) and not page.offset:
         return f"{page.total} job{'s' if page.total != 1 else ''}"
-    return f"{page.offset + 1} to {page.offset + len(page.rows)} of {number(page.total)} jobs"
+    of = f"{'more than ' if page.is_more else ''}{number(page.total)}"
+    return f"{number(page.offset + 1)} to {number(page.offset + len(page.rows))} of {of} jobs"
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

@@ -172,7 +172,7 @@ class JobPage:
 
     def _other_jobs(self) -> list[tuple[str, str]]:
         """(id, name) of jobs that may be chained, for a list to choose from."""
-        every = jobs.listing(JobFilter(), limit=CHOICES_MAX).rows
+        every = jobs.first(JobFilter(), CHOICES_MAX)
         return [(each.id, each.name) for each in every if self.job is None or each.id != self.job.id]
 
     def preview(self) -> previews.Preview:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,7 +19,7 @@ from webapp.web import charts, htmx
 from webapp.web.access import actor, safe_target
 from webapp.web.forms.base import put_errors
 from webapp.web.forms.run import PauseForm
-from webapp.web.lists import BUSY_S, IDLE_S, Address, is_live, whole
+from webapp.web.lists import BUSY_S, IDLE_S, Address, is_live
 from webapp.web.presenters import balance, downtime, times
 from webapp.web.presenters import jobs as rows
 from webapp.web.presenters import preview as previews
@@ -33,66 +32,53 @@ RUNS = 25
 BARS = 60
 
 
-@dataclass(frozen=True)
-class Listing:
-    """What the address asks for. ``rev`` was read first: what changes while the page is made shows in the next poll."""
-
-    filter: JobFilter
-    page: jobs.JobPage
-    rev: str
-    problem: str
-
-    @property
-    def status(self) -> int:
-        return 400 if self.problem else 200
-
-
 def index() -> ResponseReturnValue:
-    listing = _listing()
-    return render_template("jobs/index.html", **_list(listing)), listing.status
+    values, status = _list(_list_rev())
+    return render_template("jobs/index.html", **values), status
 
 
 def fragment() -> ResponseReturnValue:
-    listing = _listing()
-    if listing.rev == request.args.get("rev"):
+    rev = _list_rev()
+    if rev == request.args.get("rev"):
         return htmx.unchanged()
-    return render_template("jobs/_list.html", **_list(listing)), listing.status
+    values, status = _list(rev)
+    return render_template("jobs/_list.html", **values), status
 
 
-def _listing() -> Listing:
-    """An address with a filter that cannot be read shows everything, and says so."""
-    rev, problem = runs.rev(), ""
+def _list_rev() -> str:
+    """Differs when any list would. Read before the list, so that what changes meanwhile shows in the next poll."""
+    return f"{jobs.rev()}-{runs.rev()}"
+
+
+def _list(rev: str) -> tuple[dict[str, Any], int]:
+    """What the list shows, and its status: an address that cannot be read shows every job, and says so (400)."""
+    problem, status, cursor = "", 200, request.args.get("cursor") or None
     try:
         wanted = JobFilter.parse(request.args)
+        page = jobs.listing(wanted, limit=PER_PAGE, cursor=cursor)
     except Invalid as error:
-        wanted, problem = JobFilter(), " ".join(error.lines())
-    page = jobs.listing(wanted, limit=PER_PAGE, offset=whole("offset"))
-    newest = max((job.updated_at for job in page.rows), default=None)
-    return Listing(wanted, page, f"{rev}-{page.total}-{newest.timestamp() if newest else 0}", problem)
-
-
-def _list(listing: Listing) -> dict[str, Any]:
-    shown = rows.rows(listing.page.rows, now(), zone())
-    wanted = listing.filter
+        wanted, cursor, problem, status = JobFilter(), None, " ".join(error.lines()), 400
+        page = jobs.listing(wanted, limit=PER_PAGE)
+    shown = rows.rows(page.rows, now(), zone())
     return {
         "rows": shown,
-        "page": listing.page,
+        "page": page,
         "filter": wanted,
-        "problem": listing.problem,
+        "problem": problem,
         "is_filtered": wanted != JobFilter(sort=wanted.sort),
         "states": list(JobState),
         "tags": jobs.tags(),
         "task_keys": [task.key for task in registry.all()],
         "jobstores": _offered_stores(wanted.jobstore),
-        "rev": listing.rev,
+        "rev": rev,
         "every_s": BUSY_S if any(row.last and not row.last.state.is_final for row in shown) else IDLE_S,
         "list": Address(
             "jobs.index",
             "jobs.fragment",
-            {**wanted.to_args(), "sort": wanted.sort, "offset": listing.page.offset or None},
+            {**wanted.to_args(), "sort": wanted.sort, "cursor": cursor},
             is_live(),
         ),
-    }
+    }, status
 
 
 def _offered_stores(chosen: str) -> list[str]:

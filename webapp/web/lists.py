@@ -40,7 +40,7 @@ class Address:
         return "descending" if self.args.get("sort") == f"-{name}" else None
 
     def sort_url(self, name: str) -> str:
-        return self.url(sort=f"-{name}" if self.args.get("sort") == name else name, offset=None)
+        return self.url(sort=f"-{name}" if self.args.get("sort") == name else name, cursor=None)
 
     def _with(self, changes: dict[str, Any]) -> dict[str, Any]:
         args = {**self.args, **({} if self.is_live else {"live": "0"}), **changes}

@@ -31,27 +31,32 @@ LOG_CHUNK = 5_000
 
 
 def index() -> ResponseReturnValue:
-    values, status = _list()
+    values, status = _list(_list_rev())
     return render_template("runs/index.html", **values), status
 
 
 def fragment() -> ResponseReturnValue:
-    values, status = _list()
-    if values["rev"] == request.args.get("rev"):
+    rev = _list_rev()
+    if rev == request.args.get("rev"):
         return htmx.unchanged()
+    values, status = _list(rev)
     return render_template("runs/_table.html", **values), status
 
 
-def _list() -> tuple[dict[str, Any], int]:
+def _list_rev() -> str:
+    """Differs when the list would. Read before the list, so that what changes meanwhile shows in the next poll."""
+    return runs.rev(request.args.get("job_id", "").strip() or None)
+
+
+def _list(rev: str) -> tuple[dict[str, Any], int]:
     """What the history shows, and its status: an address that cannot be read shows everything, and says so (400)."""
     problem, status, cursor = "", 200, request.args.get("cursor") or None
     try:
         wanted = read_run_filter(request.args, viewer_zone())
-        rev = runs.rev(wanted.job_id or None)  # first: what changes while the page is made shows in the next poll
         page = runs.page(wanted, cursor=cursor, limit=PER_PAGE)
     except Invalid as error:
         wanted, cursor, problem, status = RunFilter(), None, " ".join(error.lines()), 400
-        rev, page = runs.rev(), runs.page(wanted, limit=PER_PAGE)
+        page = runs.page(wanted, limit=PER_PAGE)
     return {
         "days": rows.by_day(page.rows, viewer_zone(), now(), _bands(page, wanted)),
         "page": page,

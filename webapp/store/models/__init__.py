@@ -3,7 +3,7 @@
 from webapp.store.models.account import ApiToken, AuditEntry, Secret, User, UserSession
 from webapp.store.models.calendar import Calendar, CalendarRevision
 from webapp.store.models.engine import EngineEvent, Installation, SchedulerLease, SchedulerSpan, Worker
-from webapp.store.models.job import Job, JobRevision
+from webapp.store.models.job import Job, JobRevision, JobTag, JobWords
 from webapp.store.models.job_copy import JobCopy
 from webapp.store.models.run import Run, RunLog, Sending
 
@@ -17,6 +17,8 @@ __all__ = [
     "Job",
     "JobCopy",
     "JobRevision",
+    "JobTag",
+    "JobWords",
     "Run",
     "RunLog",
     "SchedulerLease",

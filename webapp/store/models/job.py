@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Float, Index, Integer, String, UniqueConstraint
+from sqlalchemy import JSON, Boolean, Float, ForeignKey, Index, Integer, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from webapp.extensions import Base
@@ -17,10 +17,10 @@ class Job(Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        Index("ix_job_due", "state", "next_due_at"),
+        Index("ix_job_due", "state", "next_due_at", "id"),
         Index("ix_job_resume", "resume_at"),
-        Index("ix_job_name", "name"),
-        Index("ix_job_updated", "updated_at"),
+        Index("ix_job_name", "name", "id"),
+        Index("ix_job_updated", "updated_at", "id"),
     )
 
     id: Mapped[str] = mapped_column(key(), primary_key=True)
@@ -58,6 +58,27 @@ class Job(Base):
     created_by: Mapped[str] = mapped_column(String(120))
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_by: Mapped[str] = mapped_column(String(120))
+
+
+class JobWords(Base):
+    """What a job is found by; beside it, so that a search reads no wide rows and a due time writes no index of it."""
+
+    __tablename__ = "job_words"
+    __table_args__ = (Index("ix_job_words_task", "task", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(key(), ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    task: Mapped[str] = mapped_column(key())
+    text: Mapped[str] = mapped_column(long_text())  # name, id, task and tags, case folded
+
+
+class JobTag(Base):
+    """A tag of a job."""
+
+    __tablename__ = "job_tag"
+    __table_args__ = (Index("ix_job_tag_tag", "tag", "job_id"),)
+
+    job_id: Mapped[str] = mapped_column(key(), ForeignKey("job.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(key(50), primary_key=True)
 
 
 class JobRevision(Base):

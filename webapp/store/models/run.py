@@ -24,10 +24,12 @@ class Run(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "due_at", "attempt"),
         Index("ix_run_dispatch", "state", "executor", "rank", "available_at"),
-        Index("ix_run_job", "job_id", "id"),
-        Index("ix_run_job_state", "job_id", "state", "id"),
-        Index("ix_run_state", "state", "id"),
-        Index("ix_run_queued", "queued_at"),
+        Index("ix_run_job", "job_id", "queued_at", "id"),
+        Index("ix_run_job_state", "job_id", "state", "queued_at", "id"),
+        Index("ix_run_state", "state", "queued_at", "id"),
+        Index("ix_run_task", "task", "queued_at", "id"),
+        Index("ix_run_trigger", "trigger", "queued_at", "id"),
+        Index("ix_run_queued", "queued_at", "id"),
         Index("ix_run_due", "due_at"),
         Index("ix_run_updated", "updated_at"),
     )

@@ -100,7 +100,7 @@ def of(
 def _others(job_id: str) -> dict[str, Schedule]:
     """The schedules of the other active jobs, by name."""
     found: dict[str, Schedule] = {}
-    for job in jobs.listing(JobFilter(state=(JobState.ACTIVE,)), limit=OTHERS_MAX).rows:
+    for job in jobs.first(JobFilter(state=(JobState.ACTIVE,)), OTHERS_MAX):
         if job.id != job_id:
             try:
                 found[job.name] = schedule_of(job)
