@@ -121,15 +121,15 @@ def test_the_system_page_knows_the_workers_and_what_they_run(farm: Farm) -> None
 
 
 def test_while_the_broker_is_away_runs_stay_queued_and_others_go_on(farm: Farm) -> None:
-    assert farm.broker is not None
-    farm.broker.stop()
+    server = farm.broker
+    server.stop()
     waiting = [farm.begin("demo.echo") for _ in range(5)]
     here = farm.begin("demo.echo", "default")
     assert farm.ended(here).state == RunState.SUCCEEDED
     farm.eventually(lambda: "does not answer" in status.events(1)[0].message)
     assert {farm.state(run_id) for run_id in waiting} == {RunState.QUEUED}
     assert status.read().state == "running"
-    farm.broker.start()
+    server.start()
     assert {farm.ended(run_id).state for run_id in waiting} == {RunState.SUCCEEDED}
     farm.eventually(lambda: "answers again" in status.events(1)[0].message)
 
@@ -149,7 +149,7 @@ def test_what_the_broker_forgot_is_sent_again(farm: Farm, monkeypatch: pytest.Mo
 
 def test_a_killed_worker_loses_each_of_its_runs_once_or_they_are_run_again(farm: Farm) -> None:
     since = clock.now()
-    due_at = since.replace(microsecond=0).timestamp() + 2
+    due_at = since.replace(microsecond=0).timestamp() + 3
     kwargs = {"path": str(farm.trace), "seconds": 60}
     for number in range(20):
         raw = {
@@ -159,10 +159,10 @@ def test_a_killed_worker_loses_each_of_its_runs_once_or_they_are_run_again(farm:
         }  # fmt: skip
         jobs.create(raw, actor=CODE, now=clock.now())
     mine = db.session.query(Run).filter(Run.job_id.like("killed-%")).order_by(Run.id)
-    first = farm.eventually(lambda: [run.id for run in mine if run.state == RunState.RUNNING][:20], 30)
     first = farm.eventually(lambda: ids if len(ids := [r.id for r in mine if r.state == RunState.RUNNING]) == 20 else 0)
     farm.eventually(lambda: set(first) <= set(farm.starts()))
     children = processes_of(farm)
+    assert len(children) >= 2  # those of the two heavy runs, and who makes them
     farm.signal(signal.SIGKILL)
     farm.start_worker()
     lost = {run_id: farm.ended(run_id) for run_id in first}
@@ -175,7 +175,7 @@ def test_a_killed_worker_loses_each_of_its_runs_once_or_they_are_run_again(farm:
     assert set(Counter(farm.starts()).values()) == {1}
     found = balance.read(since, clock.now())
     assert found.adds_up, found
-    farm.eventually(lambda: not any(is_alive(pid) for pid in children), 10)
+    farm.eventually(lambda: not any(is_alive(pid) for pid in children))
 
 
 def test_a_worker_that_is_told_to_stop_lets_runs_end_and_records_the_rest(farm: Farm) -> None:
