@@ -146,6 +146,9 @@ class Settings(BaseSettings):
 
     # What it says
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
+    client_silence_s: int = Field(
+        10, ge=1, le=600, description="Seconds that a client may be silent in the middle of a request."
+    )
     max_request_bytes: int = Field(1_048_576, ge=1024, description="Largest request body that is read, in bytes.")
 
     @field_validator("task_modules", "trusted_hosts", "secret_keys", mode="before")

@@ -9,7 +9,7 @@ from flask import Response, request
 
 from webapp.api.answers import instant, nothing, respond
 from webapp.api.auth import caller
-from webapp.api.body import read_object
+from webapp.api.body import read_bytes, read_object
 from webapp.api.errors import Stale
 from webapp.api.queries import ImportQuery, read_query
 from webapp.api.schemas import CalendarChanges, ImportRequest, NewCalendar, read
@@ -83,7 +83,7 @@ def get_calendar_file(name: str) -> Response:
 def _file() -> tuple[str | bytes, bool, str | None]:
     """What to import, whether it is added to what is there, and the zone."""
     wanted = read_query(ImportQuery)
-    data = request.get_data()
+    data = read_bytes(request)
     if data.removeprefix(b"\xef\xbb\xbf").lstrip()[: len(_FILE)].upper() == _FILE:
         return data, wanted.add, wanted.timezone or None
     body = read(ImportRequest, read_object(request))
