@@ -435,6 +435,28 @@ def test_resuming_an_ended_job_conflicts_and_keeps_it(api: Any, clock: Any) -> N
     assert api.get("/jobs/job1").json["state"] == "paused"
 
 
+# 13. Nothing is converted
+
+
+@pytest.mark.parametrize(
+    ("sent", "key"),
+    [
+        ({"args": "abc"}, "args"),
+        ({"args": {"a": 1}}, "args"),
+        ({"coalesce": "false"}, "coalesce"),
+        ({"minutes": 0}, "minutes"),
+        ({"executor": "nope"}, "executor"),
+        ({"max_instances": 1.0}, "max_instances"),
+    ],
+)
+def test_a_value_is_taken_as_it_is_or_refused_also_in_an_edit(api: Any, sent: dict[str, Any], key: str) -> None:
+    api.add()
+    before = api.get("/jobs/job1").json
+    refused(api.patch("/jobs/job1", sent), 400, key)
+    refused(api.add(id="other", **sent), 400, key)
+    assert api.get("/jobs").json == [before]
+
+
 # 14. Ids
 
 
@@ -480,6 +502,37 @@ def test_a_run_takes_other_arguments_for_once(api: Any) -> None:
     assert api.get("/jobs/job1").json["kwargs"] == {"x": 1}
     refused(api.post("/jobs/job1/run", {"kwargs": {"y": 2}}), 400, "kwargs.y")
     refused(api.post("/jobs/job1/run", {"args": [1]}), 400, "args")
+
+
+def test_a_run_is_in_the_ledger_with_who_asked_and_a_paused_job_runs_too(api: Any) -> None:
+    api.add()
+    api.post("/jobs/job1/pause")
+    answer = api.post("/jobs/job1/run")
+    assert (answer.status_code, answer.json["state"], answer.json["next_run_time"]) == (200, "paused", None)
+    run = api.get(f"/runs/{answer.json['run_id']}").json
+    assert (run["trigger"], run["requested_by"], run["due_at"]) == ("manual", "admin", None)
+
+
+# 16. While it is stopped
+
+
+def test_everything_works_while_it_is_stopped_and_after_it_was_started(api: Any) -> None:
+    api.add()
+    assert api.post("/shutdown").status_code == 204
+    assert api.post("/shutdown").status_code == 400
+    assert [job["id"] for job in api.get("/jobs").json] == ["job1"]
+    refused(api.add(), 409)
+    assert api.add(id="job2").status_code == 200
+    assert api.post("/jobs/job1/pause").json["state"] == "paused"
+    assert api.patch("/jobs/job1", {"minutes": 7}).json["minutes"] == 7
+    for path in ("/pause", "/resume"):
+        refused(api.post(path), 400)
+    assert api.post("/start").status_code == 204
+    assert api.post("/start").status_code == 400
+    assert [(job["id"], job["state"]) for job in api.get("/jobs?sort=name").json] == [
+        ("job1", "paused"),
+        ("job2", "active"),
+    ]
 
 
 # 17. What is running
@@ -587,6 +640,25 @@ def test_neither_a_command_nor_a_request_to_a_built_app_starts_the_scheduler(app
     assert app.extensions["carillon_scheduler"].running is False
 
 
+# 22. A host that is not allowed
+
+
+def test_no_host_is_let_in_and_then_not_obeyed(api: Any) -> None:
+    """The library answers 204 to /start on a host that its settings leave out, and does nothing."""
+    assert api.get().json["allowed_hosts"] == ["*"]
+    api.post("/shutdown")
+    assert api.post("/start", headers={"Host": "other.example"}).status_code == 204
+    assert api.get().json["state"] != "stopped"
+
+
+def test_a_host_that_the_settings_do_not_name_is_refused_before_anything_happens(app: Flask, api: Any) -> None:
+    app.config["TRUSTED_HOSTS"] = ["cron.example"]
+    answer = api.client.post("/scheduler/shutdown", headers={**api.headers, "Host": "evil.example"})
+    assert answer.status_code == 400
+    app.config["TRUSTED_HOSTS"] = None
+    assert api.get().json["state"] != "stopped"
+
+
 # 23. Passwords beyond ASCII
 
 
@@ -613,3 +685,29 @@ def test_the_function_keeps_its_name_when_arguments_change(api: Any) -> None:
     api.add()
     job = api.patch("/jobs/job1", {"args": [5]}).json
     assert (job["func"], job["task"]) == ("sample.job1", "sample.job1")
+
+
+# 26. Schedules that cannot be sent back
+
+
+def test_a_calendar_interval_is_refused_and_what_is_shown_of_any_schedule_can_be_sent(api: Any) -> None:
+    message = refused(api.add(trigger="calendarinterval", minutes=None, days=1), 400, "trigger")
+    assert "calendarinterval" in message or "interval" in message
+    for number, when in enumerate(
+        [
+            {"trigger": "interval", "weeks": 1},
+            {"trigger": "cron", "crontab": "@daily"},
+            {"trigger": "cron", "day": "2nd mon", "hour": 5},
+            {"trigger": "date", "run_date": "2026-12-01T10:00"},
+            {
+                "trigger": "combined",
+                "any": [{"kind": "interval", "hours": 1}],
+                "except": [{"kind": "cron", "hour": "3"}],
+            },
+        ]
+    ):
+        assert api.add(id=f"j{number}", minutes=None, **when).status_code == 200
+        job = api.get(f"/jobs/j{number}").json
+        assert isinstance(job["trigger"], str)
+        assert api.patch(f"/jobs/j{number}", job).json == job
+        assert api.post("/jobs", {**job, "id": f"copy{number}"}).status_code == 200
