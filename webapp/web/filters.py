@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from webapp.services.jobs import JobPage
 from webapp.web import viewer
-from webapp.web.presenters import jobs, times
+from webapp.web.presenters import browsers, jobs, times
 
 
 def moment(at: datetime, form: str = "clock") -> str:
@@ -79,6 +79,7 @@ def shown_range(page: JobPage) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "as_text": jobs.as_text,
+    "browser_name": browsers.browser_name,
     "clock_in": lambda at, zone: f"{at.astimezone(zone):%H:%M:%S}",
     "day_ago": lambda at: times.iso(at - timedelta(days=1)),
     "duration": times.duration,
