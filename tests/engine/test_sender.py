@@ -13,6 +13,8 @@ from flask import Flask
 
 from tests.conftest import CODE, NOW
 from webapp.domain.states import RunState
+from webapp.engine.claims import Claim, Outcome
+from webapp.engine.recorder import Recorder
 from webapp.engine.sender import Sender
 from webapp.extensions import db
 from webapp.services import heartbeat, runs, sending, status
@@ -74,7 +76,7 @@ def sender(leader: Any, celery: FakeCelery) -> Sender:
 def queue(make_job: Callable[..., Job], make_run: Callable[..., Run]) -> Callable[..., int]:
     def make(**values: Any) -> int:
         empty = {"executor": "farm", "due_at": None, "first_due_at": None, "started_at": None, "finished_at": None}
-        return make_run(make_job(executor="farm"), state=RunState.QUEUED, **{**empty, **values}).id
+        return make_run(make_job(executor="farm"), **{"state": RunState.QUEUED, **empty, **values}).id
 
     return make
 
@@ -152,6 +154,22 @@ def test_a_worker_that_waits_in_vain_makes_the_leader_send_again(
     assert celery.sent == [run_id]
     sender.round(NOW + timedelta(seconds=11), 11.0)
     assert celery.sent == [run_id, run_id]
+
+
+def test_a_run_that_began_in_memory_ends_here_whatever_its_executor(
+    app: Flask, lead: lease.Held, queue: Callable[..., int], eventually: Callable[..., Any]
+) -> None:
+    run_id = queue(state=RunState.RUNNING, worker="test")
+    recorder = Recorder(app, "test", {}, lambda: None, lambda written: None)
+    row = runs.get(run_id)
+    recorder.receive(
+        Claim(run_id, row.job_id, "A job", row.task, [], {}, "schedule", 1, None, None, "farm", NOW), lines=0
+    )
+    assert recorder.active == {"farm": 1}
+    recorder.start()
+    recorder.report(Outcome(run_id, RunState.SUCCEEDED, NOW))
+    eventually(lambda: runs.get(run_id).state == RunState.SUCCEEDED)
+    recorder.close(timeout_s=10)
 
 
 def test_a_run_that_is_to_stop_is_revoked_once(sender: Sender, celery: FakeCelery, queue: Callable[..., int]) -> None:

@@ -107,6 +107,8 @@ class Recorder:
 
     def receive(self, claim: Claim, lines: int) -> None:
         """Look after a run that was started elsewhere and is ``running`` in the ledger, with so many log lines."""
+        if claim.executor not in self._out:  # a remote one, whose run goes on here all the same: it began in memory
+            self._out = {**self._out, claim.executor: set()}
         self._out[claim.executor].add(claim.run_id)
         self._claims[claim.run_id] = claim
         self._line_counts[claim.run_id] = lines
