@@ -9,6 +9,8 @@ import os
 import secrets
 import sys
 from functools import cached_property
+from importlib.util import find_spec
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from zoneinfo import ZoneInfo, available_timezones
@@ -70,6 +72,18 @@ class Settings(BaseSettings):
     )
     proxy_hops: int = Field(
         0, ge=0, le=5, description="Reverse proxies in front whose X-Forwarded headers are believed."
+    )
+    oidc_issuer: str = Field(
+        "", description="OpenID Connect provider to log in at (needs the extra oidc). Empty: none."
+    )
+    oidc_client_id: str = Field("", description="This installation's name at that provider.")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="Its secret at that provider.")
+    oidc_claim: str = Field("preferred_username", description="The claim that holds the name of the account here.")
+    proxy_user_header: str = Field(
+        "", description="Header in which a proxy says who is logged in, such as X-Remote-User. Empty: none."
+    )
+    proxy_user_addresses: Annotated[list[str], NoDecode] = Field(
+        [], description="Addresses or networks of that proxy, comma-separated; from any other the header is ignored."
     )
     secure_cookies: bool = Field(False, description="Send cookies over HTTPS only. Set it behind an HTTPS proxy.")
 
@@ -151,7 +165,7 @@ class Settings(BaseSettings):
     )
     max_request_bytes: int = Field(1_048_576, ge=1024, description="Largest request body that is read, in bytes.")
 
-    @field_validator("task_modules", "trusted_hosts", "secret_keys", mode="before")
+    @field_validator("task_modules", "trusted_hosts", "secret_keys", "proxy_user_addresses", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -196,6 +210,23 @@ class Settings(BaseSettings):
         if value.get_secret_value() and len(value.get_secret_value()) < 8:
             raise ValueError("needs at least 8 characters")
         return value
+
+    @field_validator("proxy_user_addresses")
+    @classmethod
+    def _networks(cls, value: list[str]) -> list[str]:
+        for each in value:
+            ip_network(each, strict=False)
+        return value
+
+    @model_validator(mode="after")
+    def _whole_logins(self) -> Settings:
+        if self.proxy_user_header and not self.proxy_user_addresses:
+            raise ValueError("CARILLON_PROXY_USER_HEADER needs CARILLON_PROXY_USER_ADDRESSES: anybody sends headers")
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("CARILLON_OIDC_ISSUER needs CARILLON_OIDC_CLIENT_ID")
+        if self.oidc_issuer and find_spec("joserfc") is None:
+            raise ValueError("CARILLON_OIDC_ISSUER needs the extra oidc: pip install 'carillon[oidc]'")
+        return self
 
     @model_validator(mode="after")
     def _one_process_for_memory(self) -> Settings:

@@ -66,7 +66,7 @@ def authenticate(name: str, password: str, *, now: datetime) -> User | None:
     right = check_password_hash(stored, _prepared(password))
     if user is None or not right or not user.active:
         return None
-    _note_login(user, now)
+    note_login(user, now)
     return user
 
 
@@ -192,7 +192,7 @@ def summary(user: User) -> dict[str, object]:
     return {"name": user.name, "role": user.role, "active": user.active}
 
 
-def _note_login(user: User, now: datetime) -> None:
+def note_login(user: User, now: datetime) -> None:
     """Keep the time of the last login, at most once a minute: a script may log in with every request.
 
     A busy database must not refuse a login only because this note cannot be written.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from webapp.web import access, assets, context, errors, headers, htmx, urls
+from webapp.web import access, assets, context, errors, headers, htmx, outside, urls
 
 
 def init_app(app: Flask) -> None:
@@ -12,7 +12,7 @@ def init_app(app: Flask) -> None:
     htmx.init_app(app)
     context.init_app(app)
     headers.init_app(app)
-    access.init_app(app, urls.roles())
+    access.init_app(app, urls.roles(), outside.proxied_name, outside.proxied_user)
     errors.init_app(app)
     app.register_blueprint(assets.blueprint)
     for blueprint in urls.blueprints():

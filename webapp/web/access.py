@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, current_app, redirect, request, session, url_for
+from flask import Flask, Request, Response, current_app, redirect, request, session, url_for
 from flask_login import current_user, login_user, logout_user
 
 from webapp.domain.errors import Forbidden
@@ -21,9 +21,22 @@ PUBLIC = frozenset({"static", "assets.htmx"})
 SESSION_KEY = "carillon_session"
 
 
-def init_app(app: Flask, roles: Mapping[str, Role | None]) -> None:
-    """Guard every page. ``roles`` maps an endpoint to the least role it needs; None: no login at all."""
-    login.user_loader(_load)
+def init_app(
+    app: Flask,
+    roles: Mapping[str, Role | None],
+    proxied_name: Callable[[Request], str | None],
+    proxied_user: Callable[[Request], User | None],
+) -> None:
+    """Guard every page. ``roles`` maps an endpoint to the least role it needs; None: no login at all.
+
+    Whom a trusted proxy names is that user, whatever a cookie says.
+    """
+
+    def load(cookie: str) -> User | None:
+        return _load(cookie) if proxied_name(request) is None else None
+
+    login.user_loader(load)
+    login.request_loader(proxied_user)
     login.unauthorized_handler(to_login)
 
     def guard() -> Response | None:

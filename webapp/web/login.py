@@ -72,4 +72,4 @@ def leave() -> ResponseReturnValue:
 
 def _page(form: LoginForm) -> str:
     form.password.data = ""
-    return render_template("door/login.html", form=form)
+    return render_template("door/login.html", form=form, has_oidc=bool(settings().oidc_issuer))

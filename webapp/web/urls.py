@@ -19,6 +19,7 @@ from webapp.web import (
     job_revisions,
     jobs,
     login,
+    outside,
     past,
     preferences,
     reference,
@@ -156,6 +157,10 @@ ROUTES: dict[str, tuple[Route, ...]] = {
         Route("/login", login.show, None),
         Route("/login", login.enter, None, "POST"),
         Route("/logout", login.leave, V, "POST"),
+    ),
+    "outside": (
+        Route("/login/oidc", outside.begin, None),
+        Route("/login/oidc/back", outside.back, None),
     ),
     "setup": (
         Route("/setup", setup.show, None),
