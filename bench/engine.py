@@ -91,9 +91,9 @@ SCENARIOS = (
     ),
     Scenario(
         "c",
-        "recurring jobs, 6,000 due each second",
+        "recurring jobs, 4,000 due each second",
         "saturated",
-        {"jobs": 6_000, "seconds": 6},
+        {"jobs": 4_000, "seconds": 6},
         (RATE, CPU, Measure("cores", "cores busy", ".2f"), Measure("not_run_per_s", "told as not run/s")),
         (Aim("at least 3,000 recorded runs a second", "runs_per_s", least=3_000),),
         quick={"seconds": 4},

@@ -189,7 +189,7 @@ def store_jobs(number: int, first_due_at: datetime, every: Every) -> None:
     with writing() as session:
         for start in range(1, number, 5_000):
             ids = [f"job-{index}" for index in range(start, min(number, start + 5_000))]
-            session.execute(insert(Job), [{**_columns(job), "id": job_id} for job_id in ids])
+            session.execute(insert(Job), [{**_columns(job), "id": each, "name": f"Nothing {each}"} for each in ids])
             model = _columns(revision)
             del model["id"]
             session.execute(insert(JobRevision), [{**model, "job_id": job_id} for job_id in ids])

@@ -58,7 +58,7 @@ def steady(contender: Contender, jobs: int, seconds: int) -> dict[str, float]:
 
 
 def saturated(contender: Contender, jobs: int, seconds: int) -> dict[str, float]:
-    """More recurring jobs each second than anybody can run: what is recorded in a second."""
+    """So many recurring jobs each second that a core is busy: what is recorded in a second."""
     first = _soon()
     contender.store(jobs, first, Every(1))
     contender.start()
