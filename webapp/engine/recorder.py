@@ -119,6 +119,11 @@ class Recorder:
         return {alias: len(runs) for alias, runs in self._out.items()}
 
     @property
+    def has_more(self) -> bool:
+        """Whether runs wait that may start as soon as workers are free."""
+        return self._busy
+
+    @property
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 

@@ -47,6 +47,9 @@ LOCKED_S = 0.05
 """How long to leave jobs alone that are due but that somebody else is just changing."""
 MORE_S = 0.002
 """Between two passes of many due jobs the recorder gets its turn, so that the first runs need not wait for the last."""
+TURN_MAX_S = 0.1
+"""While runs wait for the recorder its turn is as long as a pass took, at most so long: due times come without end
+where more are due than can be run, and would keep it from starting any."""
 JUMP_S = 2.0
 """Wall clock and monotonic clock may drift apart by so much between two rounds before it is called a jump."""
 _BACKOFF_S = (0.1, 0.2, 0.5)
@@ -184,6 +187,7 @@ class CarillonScheduler(PlainCalls):
         waiting = self.mirrors.waiting()
         next_due_at = jobs.next_wake_at(db.session(), waiting)
         if next_due_at is not None and next_due_at <= now and self.held is not None:
+            began = clock.monotonic()
             try:
                 settled = due.due_pass(self.held, now, self._executors, waiting)
             except due.LeaseLost:
@@ -192,12 +196,17 @@ class CarillonScheduler(PlainCalls):
             if settled.queued:
                 self._wake_runs()
             if settled.more:  # the lease may have to be renewed before the rest is served
-                return MORE_S if settled.jobs else LOCKED_S
+                return self._turn_s(clock.monotonic() - began) if settled.jobs else LOCKED_S
             next_due_at = settled.next_due_at
         db.session.rollback()
         if next_due_at is None:
             return SLEEP_MAX_S
         return min(SLEEP_MAX_S, max(0.0, (next_due_at - clock.now()).total_seconds()))
+
+    def _turn_s(self, took_s: float) -> float:
+        """How long to leave the database to the recorder after a pass that took so long."""
+        waited_for = self.recorder is not None and self.recorder.has_more
+        return max(MORE_S, min(took_s, TURN_MAX_S)) if waited_for else MORE_S
 
     def _fall_back(self) -> None:
         """Let declared jobs run from memory after some failed rounds; what goes wrong there must not end the loop."""
