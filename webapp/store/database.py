@@ -76,10 +76,13 @@ def _mysql_now(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 
 def engine_options(url: str) -> dict[str, Any]:
     """SQLAlchemy options for ``url``: short waits; on servers, connections are checked before use."""
+    connect: dict[str, Any]
     quick_json = {"json_serializer": to_json, "json_deserializer": from_json}
     if url.startswith("sqlite"):
-        return {**quick_json, "connect_args": {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}}
-    connect: dict[str, Any] = {"connect_timeout": 5}
+        connect = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+        # A connection forgets its pages when another one has written: the next writer takes the last writer's.
+        return {**quick_json, "pool_use_lifo": True, "connect_args": connect}
+    connect = {"connect_timeout": 5}
     if is_mysql(url):
         connect |= {"read_timeout": 30, "write_timeout": 30}
     elif url.startswith("postgresql+psycopg"):  # a machine that is gone without a word is noticed in 15 s, not in hours
