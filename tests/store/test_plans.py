@@ -19,8 +19,9 @@ from sqlalchemy import event, select
 from bench.scaling import rows
 from tests.conftest import PASSWORD
 from webapp import clock
+from webapp.domain.states import RunState
 from webapp.extensions import db
-from webapp.services import due, runs
+from webapp.services import due, ledger, runs
 from webapp.store import job_pages, lease, run_pages
 from webapp.store import runs as store
 from webapp.store.database import writing
@@ -195,6 +196,23 @@ def test_the_due_pass_claims_and_ends(plans: Plans, take_lease: Callable[[], lea
         store.active(session)
     assert any("INSERT" not in statement for statement in plans.seen)
     assert not plans.scans()
+
+
+@pytest.mark.only_on("sqlite")
+def test_runs_start_and_end_by_their_numbers_however_many_wait(
+    plans: Plans, take_lease: Callable[[], lease.Held]
+) -> None:
+    held = take_lease()
+    due.due_pass(held, NOW + timedelta(hours=2))
+    ended = {"state": RunState.SUCCEEDED, "finished_at": NOW, "error_names": (), "follow_up": False}
+    ended |= dict.fromkeys(("result", "error", "traceback", "reason", "due_at", "job_id"))
+    with plans, writing() as session:
+        claimed = ledger.claim(session, held, {"default": 40}, NOW + timedelta(hours=2), "plans:1:a")
+        ledger.write(session, ledger.Entries([{**ended, "run_id": row["run_id"]} for row in claimed.rows]), NOW)
+    changes = {shape: plan for shape, plan in plans.seen.items() if shape.startswith("UPDATE run")}
+    assert len(claimed.rows) > 10
+    assert len(changes) >= 2
+    assert all("INTEGER PRIMARY KEY" in plan for plan in changes.values()), changes
 
 
 @pytest.fixture

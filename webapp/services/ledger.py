@@ -92,9 +92,10 @@ _END = (
         reason=func.coalesce(bindparam("new_reason", type_=String), _RUN.c.reason),
     )
 )
+# Coalesce keeps SQLite from looking for the state in an index: it would walk through everything that is queued.
 _START = (
     update(_RUN)
-    .where(_RUN.c.id.in_(bindparam("ids", expanding=True)), _RUN.c.state == RunState.QUEUED.value)
+    .where(_RUN.c.id.in_(bindparam("ids", expanding=True)), func.coalesce(_RUN.c.state, "") == RunState.QUEUED.value)
     .values(
         state=RunState.RUNNING.value, started_at=bindparam("at"), updated_at=bindparam("at"), worker=bindparam("by")
     )
