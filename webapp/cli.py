@@ -6,7 +6,7 @@ import getpass
 from collections import Counter
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
 from webapp import cli_audit, cli_secrets, clock
@@ -69,10 +69,12 @@ def adopt_jobs(url: str, table: str, jobstore: str, names: tuple[str, ...], dry_
     wish = table_adoption.Wish(_actor(), clock.now(), jobstore, {old: new for old, _, new in pairs}, dry_run)
     counts: Counter[str] = Counter()
     try:
+        if not current_app.extensions.get("carillon_prepared"):
+            current_app.extensions["carillon_prepare"](current_app)
         for each in table_adoption.adopt(url, table, wish):
             counts[each.outcome] += 1
             click.echo(f"{each.outcome:8} {each.job_id}  {each.words}")
-    except CarillonError as error:
+    except (CarillonError, SettingsError) as error:
         raise click.ClickException(str(error)) from None
     done = "would be taken" if dry_run else "taken"
     click.echo(f"{counts['taken']} {done}, {counts['already']} taken before, {counts['left']} left.")

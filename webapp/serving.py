@@ -43,6 +43,7 @@ def init_app(app: Flask) -> None:
     """
     first = threading.Lock()
     app.extensions["carillon_run_scheduler"] = run_scheduler
+    app.extensions["carillon_prepare"] = prepare
 
     @app.before_request
     def start_once() -> None:

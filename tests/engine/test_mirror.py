@@ -22,11 +22,11 @@ from webapp.domain.errors import Invalid
 from webapp.domain.states import JobState, RunState
 from webapp.engine.mirror import Mirror
 from webapp.extensions import db
-from webapp.services import due, jobs, store_copies
+from webapp.services import due, heartbeat, jobs, store_copies
 from webapp.serving import scheduler_of
 from webapp.settings import Settings
 from webapp.store import lease
-from webapp.store.models import EngineEvent, Job, JobCopy, JobRevision, Run
+from webapp.store.models import EngineEvent, Job, JobCopy, JobRevision, Run, Worker
 from webapp.tasks.builtin.demo import echo
 
 pytestmark = pytest.mark.only_on("sqlite")
@@ -483,3 +483,35 @@ def test_the_balance_holds_for_mirrored_jobs(
     due.due_pass(lead, NOW)
     run = db.session.query(Run).one()
     assert run.due_at == NOW - 30 * MINUTE
+
+
+# -- memory ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_jobs_in_memory_are_gone_with_the_process(hand: Hand, make_job: Callable[..., Job]) -> None:
+    make_job(id="quick", jobstore="side", trigger=HOURLY)
+    hand.turn()
+    assert hand.store.states().keys() == {"quick"}
+    hand.store.remove_all_jobs()  # what the end of a process does
+    hand.turn()
+    with pytest.raises(LookupError):
+        stored("quick")
+    assert db.session.query(JobRevision).filter_by(job_id="quick", change="deleted").count() == 1
+    assert db.session.query(JobCopy).count() == 0
+
+
+@pytest.mark.parametrize("kind", ["memory"], indirect=True)
+def test_memory_is_refused_while_another_process_may_lead(app: Flask, hand: Hand, make_job: Callable[..., Job]) -> None:
+    make_job(id="quick", jobstore="side", trigger=HOURLY)
+    scheduler_of(app).scheduler.worker_id = "this"
+    for name, detail in {"this": {}, "leaving": {"stopping": True}, "another": {}}.items():
+        heartbeat.alive(Worker(id=name, host="here", pid=1, detail={"thread_alive": True, **detail}))
+    hand.mirror.guarded_round()
+    told = hand.mirror.told()
+    assert told["state"] == "refused"
+    assert told["problem"] == "another may lead, too, and would not know the jobs in the memory of this process."
+    assert scheduler_of(app).scheduler.mirrors.waiting() == ("side",)
+    heartbeat.leave("another", None)
+    hand.turn()
+    assert hand.mirror.told()["state"] == "ready"

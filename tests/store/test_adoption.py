@@ -19,11 +19,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from tests.conftest import CODE, NOW
-from webapp import clock
+from webapp import clock, create_app
 from webapp.domain.states import JobState, RunState
 from webapp.extensions import db
 from webapp.services import due, heartbeat, jobs
 from webapp.services.schedule_cache import schedule_of
+from webapp.settings import Settings
 from webapp.store.models import Job, Run, Worker
 from webapp.tasks.builtin.demo import echo
 
@@ -68,6 +69,8 @@ def standing_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def adopt(app: Flask, old_url: str) -> Callable[..., Result]:
+    app.extensions["carillon_prepared"] = True
+
     def run(*more: str) -> Result:
         result = app.test_cli_runner().invoke(args=["jobs", "adopt", "--url", old_url, "--table", "old_jobs", *more])
         db.session.rollback()
@@ -127,6 +130,7 @@ def test_every_sort_of_job_is_taken_with_its_times(
     assert lines["paused"].endswith("Paused, as it was.")
 
 
+@pytest.mark.only_on("sqlite")
 def test_a_second_time_changes_nothing(app: Flask, old: BackgroundScheduler, adopt: Callable[..., Result]) -> None:
     fill(old)
     adopt()
@@ -138,6 +142,7 @@ def test_a_second_time_changes_nothing(app: Flask, old: BackgroundScheduler, ado
     assert {job.id: (job.revision, job.next_due_at, job.name) for job in db.session.query(Job)} == before
 
 
+@pytest.mark.only_on("sqlite")
 def test_a_dry_run_tells_the_same_and_stores_nothing(
     app: Flask, old: BackgroundScheduler, adopt: Callable[..., Result]
 ) -> None:
@@ -147,6 +152,7 @@ def test_a_dry_run_tells_the_same_and_stores_nothing(
     assert dry.output.splitlines()[:-1] == adopt().output.splitlines()[:-1]
 
 
+@pytest.mark.only_on("sqlite")
 def test_what_was_due_since_the_old_program_stopped_is_judged_by_the_job_s_rules(
     app: Flask, old: BackgroundScheduler, adopt: Callable[..., Result]
 ) -> None:
@@ -211,6 +217,7 @@ def test_what_cannot_be_taken_is_told_with_the_reason_and_left(
     ],
 )
 def test_a_table_that_cannot_be_read_is_told_in_one_line(app: Flask, arguments: list[str], said: str) -> None:
+    app.extensions["carillon_prepared"] = True
     result = app.test_cli_runner().invoke(args=["jobs", "adopt", *arguments])
     assert result.exit_code in (1, 2)
     assert said in result.output
@@ -228,3 +235,15 @@ def test_the_old_libraries_zones_are_taken(app: Flask, old: BackgroundScheduler,
     assert adopt().exit_code == 0
     row = jobs.get("pytz")
     assert (row.timezone, row.next_due_at) == ("Europe/Berlin", datetime(2026, 6, 2, 7, tzinfo=UTC))
+
+
+@pytest.mark.only_on("sqlite")
+def test_a_new_installation_gets_its_tables_first(old: BackgroundScheduler, old_url: str, tmp_path: Path) -> None:
+    old.add_job(echo, "interval", hours=1, id="first")
+    (tmp_path / "fresh").mkdir()
+    fresh = create_app(Settings(instance_path=tmp_path / "fresh", _env_file=None))
+    result = fresh.test_cli_runner().invoke(args=["jobs", "adopt", "--url", old_url, "--table", "old_jobs"])
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, "1 taken, 0 taken before, 0 left.")
+    with fresh.app_context():
+        db.session.remove()
+        db.engine.dispose()

@@ -63,6 +63,7 @@ class JobQuery(Query):
     state: list[str] = Field([], json_schema_extra=_one_of(*JobState))
     task: str = Field("", description="A task's key")
     tag: str = ""
+    jobstore: str = Field("", description="The alias of a job store")
     sort: str = Field(
         "next",
         description="With - in front: descending",

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import LargeBinary, column, create_engine, inspect, make_url, select
 from sqlalchemy import table as sql_table
@@ -105,8 +104,11 @@ def _take(state: JobState, wish: Wish) -> str:
     definition = plain_jobs.check(wanted, now=wish.now)
     if not wish.dry_run:
         plain_jobs.add(wanted, actor=wish.actor, now=wish.now, origin=ORIGIN)
-    words = shared_calendars.load(definition.trigger, job_id=state.id).words()
-    if state.next_run_time is None:
-        return f"{definition.task}: {words}. Paused, as it was."
-    zone = ZoneInfo(definition.timezone)
-    return f"{definition.task}: {words}. Next run {state.next_run_time.astimezone(zone).isoformat()}, as it was."
+    schedule = shared_calendars.load(definition.trigger, job_id=state.id)
+    said = f"{definition.task}: {schedule.words()}."
+    following = None if wanted.since is None else schedule.next_after(wanted.since)
+    if state.next_run_time is None or following is None:
+        return f"{said} Paused, as it was."
+    as_it_was = abs((following - state.next_run_time).total_seconds()) < 1
+    before = "as it was" if as_it_was else f"it was {state.next_run_time.astimezone(schedule.zone.tz).isoformat()}"
+    return f"{said} Next run {following.isoformat()}, {before}."

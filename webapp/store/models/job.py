@@ -21,6 +21,7 @@ class Job(Base):
         Index("ix_job_resume", "resume_at"),
         Index("ix_job_name", "name", "id"),
         Index("ix_job_updated", "updated_at", "id"),
+        Index("ix_job_jobstore", "jobstore"),
     )
 
     id: Mapped[str] = mapped_column(key(), primary_key=True)
