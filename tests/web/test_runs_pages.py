@@ -210,9 +210,11 @@ class TestRunPage:
     def test_secret_arguments_are_masked_also_when_the_task_is_gone(
         self, admin_client: PageClient, make_job: Any, make_run: Any
     ) -> None:
-        job = make_job(task="http.request", kwargs={"url": "http://x.example", "authorization": "hunter2"})
-        run = make_run(job)
-        lost = make_run(job, task="gone.task", due_at=NOW + timedelta(minutes=1))
+        """Also a plain value, which nothing stores any more."""
+        job = make_job(task="http.request", kwargs={"url": "http://x.example"})
+        plain = {"url": "http://x.example", "authorization": "hunter2"}
+        run = make_run(job, kwargs=plain)
+        lost = make_run(job, kwargs=plain, task="gone.task", due_at=NOW + timedelta(minutes=1))
         for each in (run, lost):
             page = admin_client.get(f"/runs/{each.id}")
             assert "hunter2" not in page.text
