@@ -13,7 +13,7 @@ import pytest
 
 from webapp.domain.states import RunState
 from webapp.extensions import db
-from webapp.services import run_export
+from webapp.services import csv_text, run_export
 from webapp.store.models import Job, Run
 
 HOUR = {"kind": "interval", "hours": 1, "start_date": "2026-05-01T00:00:00+00:00", "timezone": "UTC"}
@@ -164,6 +164,7 @@ def test_the_history_comes_as_csv_and_as_json(
     make_run(job, state="failed", error='ValueError: "no"\nnever', due_at=None)
     answer = api.get("/runs/export.csv")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="runs.csv"'
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     failed, succeeded = rows(answer)
     assert tuple(failed) == run_export.COLUMNS
     assert (failed["error"], failed["due_at"], failed["job_name"]) == ('ValueError: "no"\nnever', "", "Nightly, «late»")
@@ -218,7 +219,7 @@ def test_a_long_history_is_read_in_pieces_and_comes_whole(
     ],
 )
 def test_no_cell_is_a_formula(text: str, shown: str) -> None:
-    assert run_export.neutral(text) == shown
+    assert csv_text.cell(text) == shown
 
 
 def test_formulas_in_the_ledger_are_neutral_in_csv_and_verbatim_in_json(

@@ -5,22 +5,18 @@ Between two pieces no transaction is open: a reader that is slow, or never comes
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from webapp.extensions import db
+from webapp.services.csv_text import cell, lines
 from webapp.store import runs as store
 from webapp.store.filters import RunFilter
 
 PIECE = 1000
 """Rows that are read at once."""
-_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠|%]|[\t\r\n]")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 COLUMNS = (
     "id", "job_id", "job_name", "task", "state", "trigger", "attempt", "due_at", "due_count", "queued_at", "started_at",
@@ -33,9 +29,9 @@ def as_csv(wanted: RunFilter) -> Iterator[str]:
     """A line of names, then one for each run, newest first. Text that a spreadsheet would take for a formula is led by
     an apostrophe.
     """
-    yield _lines([COLUMNS])
+    yield lines([COLUMNS])
     for rows in _pieces(wanted):
-        yield _lines([_cell(row[name]) for name in COLUMNS] for row in rows)
+        yield lines([cell(row[name]) for name in COLUMNS] for row in rows)
 
 
 def as_json(wanted: RunFilter) -> Iterator[str]:
@@ -48,15 +44,10 @@ def as_json(wanted: RunFilter) -> Iterator[str]:
 
 
 FORMATS: dict[str, tuple[str, Callable[[RunFilter], Iterator[str]]]] = {
-    "csv": ("text/csv; charset=utf-8", as_csv),
+    "csv": ("text/csv", as_csv),
     "json": ("application/json", as_json),
 }
 """Name -> media type, and what writes it."""
-
-
-def neutral(text: str) -> str:
-    """``text`` so that no spreadsheet computes it (OWASP, CSV injection)."""
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def _pieces(wanted: RunFilter) -> Iterator[list[dict[str, Any]]]:
@@ -82,13 +73,3 @@ def _row(row: Any) -> dict[str, Any]:
 
 def _instant(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat()
-
-
-def _cell(value: Any) -> Any:
-    return neutral(value) if isinstance(value, str) else value
-
-
-def _lines(rows: Iterable[Sequence[Any]]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue()

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import Response, stream_with_context
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+from webapp.services import csv_text
+
 _CHUNK = 200
-
-
-def cell(value: Any) -> str:
-    """A value as the text of a CSV cell; what a spreadsheet would take for a formula gets an apostrophe in front."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text
 
 
 def csv_file(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Response:
@@ -36,17 +27,11 @@ def json_lines(name: str, rows: Iterable[Mapping[str, Any]]) -> Response:
 
 def _csv(lines: list[list[str]], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     for row in rows:
-        lines.append([cell(row.get(column)) for column in columns])
+        lines.append([csv_text.cell(row.get(column)) for column in columns])
         if len(lines) >= _CHUNK:
-            yield _written(lines)
+            yield csv_text.lines(lines)
             lines = []
-    yield _written(lines)
-
-
-def _written(lines: Iterable[Sequence[str]]) -> str:
-    buffer = io.StringIO()
-    csv.writer(buffer).writerows(lines)
-    return buffer.getvalue()
+    yield csv_text.lines(lines)
 
 
 def _file(name: str, mimetype: str, chunks: Iterable[str]) -> Response:
