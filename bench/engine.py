@@ -28,7 +28,7 @@ from bench.report import Aim, Measure
 
 LATE = (Measure("p50_ms", "late p50 ms", ",.1f"), Measure("p99_ms", "late p99 ms", ",.1f", ratio=True))
 WORST = Measure("worst_ms", "late worst ms", ",.1f")
-LOST = Measure("lost", "lost")
+LOST = Measure("lost", "lost or unfinished")
 CPU = Measure("cpu_us", "CPU us/run", ratio=True)
 RATE = Measure("runs_per_s", "recorded runs/s", ratio=True)
 

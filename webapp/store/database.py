@@ -140,6 +140,8 @@ def _sqlite_connect(connection: Any, record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
+    # Fewer, larger checkpoints: many due times at once would write the same pages of the ledger again and again.
+    cursor.execute("PRAGMA wal_autocheckpoint = 4000")
     cursor.close()
 
 
