@@ -21,7 +21,7 @@ def __getattr__(name: str) -> Any:
     """``celery_app`` is made when somebody asks for it: Celery is an extra, and a server needs none."""
     if name != "celery_app":
         raise AttributeError(name)
-    from webapp.working import celery_app
+    from webapp.celery_worker import celery_app
 
     try:
         made = globals()["celery_app"] = celery_app(app)

@@ -74,7 +74,7 @@ def options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": [f"[{settings.host}]:{settings.port}" if ":" in settings.host else f"{settings.host}:{settings.port}"],
         "workers": settings.workers,
-        "worker_class": "webapp.worker.Worker",
+        "worker_class": "webapp.request_worker.Worker",
         "threads": settings.threads,
         "timeout": 120,
         "graceful_timeout": settings.stop_wait_s + 15,

@@ -9,7 +9,8 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, ScriptInfo, with_appcontext
 
-from webapp import cli_audit, cli_secrets, clock
+from webapp import clock
+from webapp.cli import audit, secrets
 from webapp.domain.errors import CarillonError
 from webapp.domain.states import Role
 from webapp.services import setup, table_adoption, users
@@ -26,8 +27,8 @@ def init_app(app: Flask) -> None:
     app.cli.commands["jobs"].add_command(adopt_jobs)  # type: ignore[attr-defined]  # beside those that the API room has
     app.cli.add_command(scheduler_commands)
     app.cli.add_command(setup_link)
-    app.cli.add_command(cli_audit.commands)
-    app.cli.add_command(cli_secrets.commands)
+    app.cli.add_command(audit.commands)
+    app.cli.add_command(secrets.commands)
 
 
 def _actor() -> Actor:
