@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import CODE, NOW
 from webapp.extensions import db
-from webapp.services import jobs
+from webapp.services import job_lists, jobs
 from webapp.store import job_words
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job
@@ -17,7 +17,7 @@ MakeJob = Callable[..., Job]
 
 
 def found(**filter: str) -> list[str]:
-    return [job.id for job in jobs.listing(JobFilter.parse(filter)).rows]
+    return [job.id for job in job_lists.listing(JobFilter.parse(filter)).rows]
 
 
 @pytest.mark.parametrize("sort", ["next", "-next"])

@@ -17,7 +17,7 @@ from webapp.api.schemas import PauseRequest, RunRequest, read
 from webapp.api.shapes import client_error, instant, job_shape, zone_of
 from webapp.clock import now
 from webapp.domain.errors import Conflict, Invalid
-from webapp.services import jobs
+from webapp.services import job_lists, jobs
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job
 
@@ -31,8 +31,8 @@ def get_jobs() -> Response:
     args.setdefault("sort", "next")
     filter = JobFilter.parse(args)
     if wanted.limit is None:
-        return respond([job_shape(job) for job in jobs.every(filter)])
-    page = jobs.listing(filter, limit=wanted.limit, cursor=wanted.cursor, counts=True)
+        return respond([job_shape(job) for job in job_lists.every(filter)])
+    page = job_lists.listing(filter, limit=wanted.limit, cursor=wanted.cursor, counts=True)
     response = respond([job_shape(job) for job in page.rows])
     response.headers["X-Total-Count"] = str(page.total)
     if page.next is not None:

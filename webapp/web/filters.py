@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from markupsafe import Markup, escape
 
-from webapp.services.jobs import JobPage
+from webapp.services.job_lists import JobPage
 from webapp.web import viewer
 from webapp.web.presenters import browsers, jobs, times
 

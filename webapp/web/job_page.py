@@ -10,7 +10,7 @@ from flask import render_template
 from werkzeug.datastructures import MultiDict
 
 from webapp.domain.errors import Invalid
-from webapp.services import calendars, jobs
+from webapp.services import calendars, job_lists, jobs
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job
 from webapp.tasks import registry
@@ -172,7 +172,7 @@ class JobPage:
 
     def _other_jobs(self) -> list[tuple[str, str]]:
         """(id, name) of jobs that may be chained, for a list to choose from."""
-        every = jobs.first(JobFilter(), CHOICES_MAX)
+        every = job_lists.first(JobFilter(), CHOICES_MAX)
         return [(each.id, each.name) for each in every if self.job is None or each.id != self.job.id]
 
     def preview(self) -> previews.Preview:

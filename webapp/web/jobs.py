@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 
 from webapp.domain.errors import Invalid
 from webapp.domain.states import JobState
-from webapp.services import dashboard, declared, jobs, runs, status
+from webapp.services import dashboard, declared, job_lists, jobs, runs, status
 from webapp.services.schedule_cache import schedule_of
 from webapp.store.filters import JobFilter, RunFilter
 from webapp.store.models import Job
@@ -47,7 +47,7 @@ def fragment() -> ResponseReturnValue:
 
 def _list_rev() -> str:
     """Differs when any list would. Read before the list, so that what changes meanwhile shows in the next poll."""
-    return f"{jobs.rev()}-{runs.rev()}"
+    return f"{job_lists.rev()}-{runs.rev()}"
 
 
 def _list(rev: str) -> tuple[dict[str, Any], int]:
@@ -55,10 +55,10 @@ def _list(rev: str) -> tuple[dict[str, Any], int]:
     problem, status, cursor = "", 200, request.args.get("cursor") or None
     try:
         wanted = JobFilter.parse(request.args)
-        page = jobs.listing(wanted, limit=PER_PAGE, cursor=cursor)
+        page = job_lists.listing(wanted, limit=PER_PAGE, cursor=cursor)
     except Invalid as error:
         wanted, cursor, problem, status = JobFilter(), None, " ".join(error.lines()), 400
-        page = jobs.listing(wanted, limit=PER_PAGE)
+        page = job_lists.listing(wanted, limit=PER_PAGE)
     shown = rows.rows(page.rows, now(), zone())
     return {
         "rows": shown,
@@ -67,7 +67,7 @@ def _list(rev: str) -> tuple[dict[str, Any], int]:
         "problem": problem,
         "is_filtered": wanted != JobFilter(sort=wanted.sort),
         "states": list(JobState),
-        "tags": jobs.tags(),
+        "tags": job_lists.tags(),
         "task_keys": [task.key for task in registry.all()],
         "jobstores": _offered_stores(wanted.jobstore),
         "rev": rev,

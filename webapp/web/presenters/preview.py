@@ -15,7 +15,7 @@ from webapp.domain.hazards import Hazard
 from webapp.domain.preview import DayPreview, PreviewRow
 from webapp.domain.recurrence import Schedule
 from webapp.domain.states import JobState
-from webapp.services import jobs, runs, shared_calendars
+from webapp.services import job_lists, runs, shared_calendars
 from webapp.services.schedule_cache import schedule_of
 from webapp.store.filters import JobFilter
 from webapp.web.forms.combined import unfolded
@@ -100,7 +100,7 @@ def of(
 def _others(job_id: str) -> dict[str, Schedule]:
     """The schedules of the other active jobs, by name."""
     found: dict[str, Schedule] = {}
-    for job in jobs.first(JobFilter(state=(JobState.ACTIVE,)), OTHERS_MAX):
+    for job in job_lists.first(JobFilter(state=(JobState.ACTIVE,)), OTHERS_MAX):
         if job.id != job_id:
             try:
                 found[job.name] = schedule_of(job)
