@@ -49,6 +49,7 @@ def measure(folder: Path, url: str, size: rows.Size) -> dict[str, float]:
     app.testing = True
     found |= {taken.name: taken.median_ms for taken in pages.measure(app)}
     client = app.test_client()
+    client.environ_base["HTTP_USER_AGENT"] = polls.BROWSER
     client.post("/login", data={"name": ADMIN["admin_user"], "password": ADMIN["admin_password"]})
     cookie, path = client.get_cookie("carillon"), pages.poll_of(client, "/runs")
     assert cookie is not None

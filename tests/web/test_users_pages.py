@@ -217,6 +217,15 @@ def test_a_session_that_nobody_uses_ends_by_itself(
     assert sessions.of(admin, now=NOW + timedelta(hours=937)) == []
 
 
+def test_the_cookie_is_sent_anew_when_its_use_is_noted_and_not_with_each_poll(
+    admin_client: PageClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Set-Cookie" not in admin_client.get("/runs/fragment").headers
+    monkeypatch.setattr(clock, "now", lambda: NOW + sessions.NOTED_EVERY)
+    assert "carillon=" in admin_client.get("/runs/fragment").headers["Set-Cookie"]
+    assert "Set-Cookie" not in admin_client.get("/runs/fragment").headers
+
+
 def test_one_user_holds_so_many_sessions_and_no_more(app: Flask, admin: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "SESSIONS_PER_USER", 3)
     ids = [

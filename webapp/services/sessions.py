@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from flask import current_app
-from sqlalchemy import delete, select, update
+from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.exc import OperationalError
 
 from webapp.domain.errors import NotFound
@@ -51,15 +51,18 @@ def begin(user: User, *, address: str | None, agent: str, now: datetime) -> str:
     return row.id
 
 
-def is_open(session_id: object, user: User, *, now: datetime) -> bool:
-    """Whether this session is the user's and goes on; notes that it was used."""
-    if not isinstance(session_id, str):
-        return False
-    row = db.session.get(UserSession, session_id)
-    if row is None or row.user_id != user.id or row.seen_at < now - _lifetime():
-        return False
-    _note_use(row, now)
-    return True
+def find(session_id: str) -> tuple[UserSession, User] | None:
+    """A session and its user, in one read: every page asks for both."""
+    found = db.session.execute(_FIND, {"id": session_id}).first()
+    return None if found is None else (found[0], found[1])
+
+
+_FIND = select(UserSession, User).join(User, User.id == UserSession.user_id).where(UserSession.id == bindparam("id"))
+
+
+def is_open(row: UserSession, *, now: datetime) -> bool:
+    """Whether a session goes on."""
+    return row.seen_at >= now - _lifetime()
 
 
 def of(user: User, *, now: datetime) -> Sequence[UserSession]:
@@ -94,16 +97,20 @@ def end_all(user_id: int) -> None:
     db.session.execute(delete(UserSession).where(UserSession.user_id == user_id))
 
 
-def _note_use(row: UserSession, now: datetime) -> None:
-    """Keep when a session was last used, to five minutes; a busy database must not refuse a page because of it."""
+def note_use(row: UserSession, now: datetime) -> bool:
+    """Keep when a session was last used, to five minutes; True when it is time to, and for a new cookie.
+
+    A busy database must not refuse a page because of it.
+    """
     if row.seen_at > now - NOTED_EVERY:
-        return
+        return False
     due = UserSession.seen_at <= now - NOTED_EVERY
     try:
         with writing() as session:
             session.execute(update(UserSession).where(UserSession.id == row.id, due).values(seen_at=now))
     except OperationalError as error:
         log.warning("The use of a session could not be noted: %s", error.orig)
+    return True
 
 
 def _lifetime() -> timedelta:

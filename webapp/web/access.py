@@ -83,8 +83,16 @@ def _admit_script(role: Role | None) -> None:
 
 def _load(cookie: str) -> User | None:
     """The user of this browser's session, while the session goes on."""
-    user = users.load(cookie)
-    return user if user is not None and sessions.is_open(session_id(), user, now=now()) else None
+    name = session_id()
+    found = sessions.find(name) if name is not None else None
+    if found is None:
+        return None
+    row, user = found
+    if users.load(cookie) is not user or not sessions.is_open(row, now=now()):
+        return None
+    if sessions.note_use(row, now()):
+        session.modified = True  # the cookie lasts as long as the session does
+    return user
 
 
 def session_id() -> str | None:
