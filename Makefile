@@ -11,7 +11,7 @@ run: $(VENV)/.ready
 	@exec $(BIN)/python app.py $(ARGS)
 
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff check $(SOURCES)

@@ -141,6 +141,7 @@ class Postgres(PrivateServer):
             "unix_socket_directories": "",
             "max_connections": 300,
             "fsync": "off",
+            "autovacuum": "off",  # statistics at some moment would give other plans than the ones that are tested
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return [self._postgres, "-D", str(self.data), *options]

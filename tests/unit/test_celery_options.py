@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from webapp import create_app, working
+from webapp import celery_worker, create_app
 from webapp.engine import broker
 from webapp.engine.executors import CeleryExecutor
 from webapp.settings import Settings, SettingsError
@@ -65,7 +65,7 @@ def test_a_missing_extra_is_refused_with_what_to_install(
 
 def test_without_such_an_executor_there_is_no_celery_app(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="names no executor of type celery"):
-        working.celery_app(app_with(tmp_path))
+        celery_worker.celery_app(app_with(tmp_path))
 
 
 def test_one_worker_serves_one_broker(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_one_worker_serves_one_broker(tmp_path: Path) -> None:
         barn={"type": "celery", "broker_url": "amqp://guest@host//"},
     )
     with pytest.raises(SettingsError, match="farm, barn name different brokers"):
-        working.celery_app(app)
+        celery_worker.celery_app(app)
 
 
 def test_the_celery_app_takes_nothing_but_runs_and_never_pickles(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_the_celery_app_takes_nothing_but_runs_and_never_pickles(tmp_path: Path)
         farm={"type": "celery", "broker_url": REDIS},
         barn={"type": "celery", "broker_url": REDIS, "queue": "barn"},
     )
-    celery = working.celery_app(app)
+    celery = celery_worker.celery_app(app)
     assert [name for name in celery.tasks if not name.startswith("celery.")] == [broker.TASK]
     assert set(celery.conf.task_queues) == {"carillon", "barn"}
     assert (celery.conf.accept_content, celery.conf.task_serializer) == (["json"], "json")
