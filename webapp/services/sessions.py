@@ -53,7 +53,7 @@ def begin(user: User, *, address: str | None, agent: str, now: datetime) -> str:
 
 def find(session_id: str) -> tuple[UserSession, User] | None:
     """A session and its user, in one read: every page asks for both."""
-    found = db.session.execute(_FIND, {"id": session_id}).first()
+    found = db.session().execute(_FIND, {"id": session_id}).first()
     return None if found is None else (found[0], found[1])
 
 
