@@ -17,6 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench.contenders.memory import memory_mb
+from bench.contenders.served import serving
 from bench.scaling import pages, polls, rows
 from tests.databases import backend
 from webapp import create_app
@@ -28,11 +30,13 @@ from webapp.store import lease
 from webapp.store.database import writing
 
 SIZES = (rows.Size(1_000, 10_000), rows.Size(100_000, 1_000_000))
+SETTLE_S = 12.0
+"""After that a started server leads, whoever did before, and has done what there was to do."""
 ADMIN = {"admin_user": "admin", "admin_password": "correct horse"}
 
 
 def measure(folder: Path, url: str, size: rows.Size) -> dict[str, float]:
-    """Everything for one size: milliseconds by what took them; polls are a second's."""
+    """Everything for one size: milliseconds by what took them; polls are a second's, memory is in megabytes."""
     settings = Settings(instance_path=folder, database_url=url, _env_file=None, **ADMIN)
     app = create_app(settings)
     prepare(app)
@@ -63,6 +67,11 @@ def measure(folder: Path, url: str, size: rows.Size) -> dict[str, float]:
         found["due pass, a due time"] = (time.perf_counter() - begun) * 1000 / max(1, settled.jobs)
         db.session.remove()
         db.engine.dispose()
+    with serving(folder, CARILLON_DATABASE_URL=url) as server:
+        server.start()
+        time.sleep(SETTLE_S)
+        assert server.process is not None
+        found["leader's memory, MB"] = memory_mb(server.process.pid)
     return found
 
 
