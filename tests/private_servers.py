@@ -110,11 +110,15 @@ class PrivateServer:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _hears(self) -> socket.socket | None:
+    def _reply(self, said: bytes = b"") -> bytes:
+        """The first bytes that the server says, to ``said`` or of its own accord; none when it does not hear."""
         try:
-            return socket.create_connection(("127.0.0.1", self.port), timeout=1)
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.settimeout(5)
+                connection.sendall(said)
+                return connection.recv(7)
         except OSError:
-            return None
+            return b""
 
 
 class Postgres(PrivateServer):
@@ -182,14 +186,7 @@ class MariaDb(PrivateServer):
         ]  # fmt: skip
 
     def answers(self) -> bool:
-        connection = self._hears()
-        if connection is None:
-            return False
-        with connection:
-            connection.settimeout(5)
-            with contextlib.suppress(OSError):
-                return len(connection.recv(1)) == 1
-        return False
+        return self._reply() != b""
 
 
 class Redis(PrivateServer):
@@ -212,15 +209,7 @@ class Redis(PrivateServer):
         ]  # fmt: skip
 
     def answers(self) -> bool:
-        connection = self._hears()
-        if connection is None:
-            return False
-        with connection:
-            connection.settimeout(5)
-            with contextlib.suppress(OSError):
-                connection.sendall(b"PING\r\n")
-                return connection.recv(7).startswith(b"+PONG")
-        return False
+        return self._reply(b"PING\r\n").startswith(b"+PONG")
 
 
 class RabbitMq(PrivateServer):
@@ -267,12 +256,4 @@ class RabbitMq(PrivateServer):
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def answers(self) -> bool:
-        connection = self._hears()
-        if connection is None:
-            return False
-        with connection:
-            connection.settimeout(5)
-            with contextlib.suppress(OSError):
-                connection.sendall(b"AMQP\x00\x00\x09\x01")
-                return len(connection.recv(1)) == 1
-        return False
+        return self._reply(b"AMQP\x00\x00\x09\x01") != b""

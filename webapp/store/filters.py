@@ -45,6 +45,11 @@ def _instant(args: Args, name: str) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+def _time_args(since: datetime | None, until: datetime | None) -> dict[str, str]:
+    """The parameters that ``_instant`` reads as these ends of a time."""
+    return {name: moment.isoformat() for name, moment in (("since", since), ("until", until)) if moment}
+
+
 @dataclass(frozen=True)
 class RunFilter:
     """Which runs of the ledger: by state, job, task, trigger, the time they were queued, and words in name or error."""
@@ -80,11 +85,7 @@ class RunFilter:
         for name in ("job_id", "task", "q"):
             if getattr(self, name):
                 args[name] = getattr(self, name)
-        for name in ("since", "until"):
-            moment = getattr(self, name)
-            if moment:
-                args[name] = moment.isoformat()
-        return args
+        return args | _time_args(self.since, self.until)
 
     def apply(self, query: Select[Any]) -> Select[Any]:
         if self.state:
@@ -197,11 +198,7 @@ class AuditFilter:
 
     def to_args(self) -> dict[str, str | list[str]]:
         args: dict[str, str | list[str]] = {name: getattr(self, name) for name in AUDIT_TEXTS if getattr(self, name)}
-        for name in ("since", "until"):
-            moment = getattr(self, name)
-            if moment:
-                args[name] = moment.isoformat()
-        return args
+        return args | _time_args(self.since, self.until)
 
     def apply(self, query: Select[Any]) -> Select[Any]:
         for name in AUDIT_TEXTS:
