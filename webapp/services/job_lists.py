@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
 from webapp.extensions import db
 from webapp.services import list_cursors
@@ -60,6 +62,11 @@ def every(filter: JobFilter) -> Sequence[Job]:
 def first(filter: JobFilter, limit: int) -> Sequence[Job]:
     """The first jobs that a filter finds."""
     return store.every(db.session(), filter, limit)
+
+
+def schedules_from(moment: datetime, limit: int) -> Sequence[Any]:
+    """Active jobs that are next due at ``moment`` or later, the soonest first: id, name and what a schedule is of."""
+    return store.schedules_from(db.session(), moment, limit)
 
 
 def rev() -> str:

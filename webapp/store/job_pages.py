@@ -14,6 +14,7 @@ from sqlalchemy import Select, and_, exists, func, or_, select
 from sqlalchemy.orm import Session
 
 from webapp.domain.states import JobState
+from webapp.store import many
 from webapp.store.filters import UNINDEXED_STATE, JobFilter
 from webapp.store.models import Job, JobTag, JobWords
 
@@ -128,7 +129,7 @@ def _filtered(
     if few is None and asks:
         few = _few(session, filter, asks)
     if few is not None:
-        return query.where(_J.c.id.in_(few), *asks)
+        return query.where(many.among(session, _J.c.id, few), *asks)
     query = filter.apply(query)
     return query if stretch.asks is None else query.where(stretch.asks(UNINDEXED_STATE))
 

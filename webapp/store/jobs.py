@@ -13,6 +13,7 @@ from webapp.domain.states import JobState
 from webapp.store import job_pages
 from webapp.store.filters import JobFilter
 from webapp.store.models import Job, JobRevision
+from webapp.store.types import UtcDateTime
 
 _EVERY = 2**31 - 1
 
@@ -108,6 +109,19 @@ def next_due_in_store(session: Session, jobstore: str) -> datetime | None:
 def upcoming(session: Session, limit: int) -> Sequence[Job]:
     query = select(Job).where(Job.state == JobState.ACTIVE, Job.next_due_at.is_not(None)).order_by(Job.next_due_at)
     return session.scalars(query.limit(limit)).all()
+
+
+_SCHEDULES = (
+    select(_TABLE.c.id, _TABLE.c.name, _TABLE.c.trigger, _TABLE.c.calendar_pins)
+    .where(_TABLE.c.state == JobState.ACTIVE.value, _TABLE.c.next_due_at >= bindparam("moment", type_=UtcDateTime()))
+    .order_by(_TABLE.c.next_due_at, _TABLE.c.id)
+    .limit(bindparam("size", type_=Integer))
+)
+
+
+def schedules_from(session: Session, moment: datetime, limit: int) -> Sequence[Any]:
+    """Active jobs that are next due at ``moment`` or later, the soonest first: id, name, trigger, calendar_pins."""
+    return session.connection().execute(_SCHEDULES, {"moment": moment, "size": limit}).all()
 
 
 def revisions(session: Session, job_id: str, limit: int = 100) -> Sequence[JobRevision]:

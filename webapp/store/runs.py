@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Integer, Update, bindparam, exists, func, or_, select, update
+from sqlalchemy import Integer, Update, bindparam, exists, func, or_, select, true, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from webapp.domain.states import ACTIVE, RunState
+from webapp.store import many
 from webapp.store.filters import RunFilter
 from webapp.store.models import Run, RunLog, Sending
 
@@ -71,19 +72,27 @@ def count_in(session: Session, state: RunState, most: int) -> int:
 
 _TABLE: Any = Run.__table__
 _RECENT_COLUMNS = ("job_id", "id", "state", "due_at", "queued_at", "started_at", "finished_at", "due_count")
-_RECENT = (
+_NEWEST_RUNS = (
     select(*(_TABLE.c[name] for name in _RECENT_COLUMNS))
-    .where(_TABLE.c.job_id == bindparam("job"))
     .order_by(_TABLE.c.queued_at.desc(), _TABLE.c.id.desc())
     .limit(bindparam("size", type_=Integer))
 )
+_RECENT = _NEWEST_RUNS.where(_TABLE.c.job_id == bindparam("job"))
+_WANTED = many.unnested("jobs")
+_OF_WANTED = _NEWEST_RUNS.where(_TABLE.c.job_id == _WANTED.c.value).lateral("newest")
+_RECENT_OF_MANY = select(_OF_WANTED).select_from(_WANTED.join(_OF_WANTED, true()))
 
 
 def recent(session: Session, job_ids: Sequence[str], each: int) -> Sequence[Any]:
-    """The newest ``each`` runs of every job: (job_id, id, state, due_at, queued_at, started_at, finished_at)."""
+    """The newest ``each`` runs of every job, newest first: the columns above.
+
+    For each job it is one short walk down the end of an index; where the server is far, all of them are one statement.
+    """
     connection = session.connection()
+    if many.is_postgresql(session):
+        return connection.execute(_RECENT_OF_MANY, {"jobs": list(job_ids), "size": each}).all()
     rows: list[Any] = []
-    for job_id in job_ids:  # one short walk down the end of an index for each; a window would read all history
+    for job_id in job_ids:  # the others have no LATERAL, and a window would read all history
         rows += connection.execute(_RECENT, {"job": job_id, "size": each}).all()
     return rows
 

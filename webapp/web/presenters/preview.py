@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,10 +14,9 @@ from webapp.domain.errors import Invalid
 from webapp.domain.hazards import Hazard
 from webapp.domain.preview import DayPreview, PreviewRow
 from webapp.domain.recurrence import Schedule
-from webapp.domain.states import JobState
+from webapp.domain.zones import seconds
 from webapp.services import job_lists, runs, shared_calendars
 from webapp.services.schedule_cache import schedule_of
-from webapp.store.filters import JobFilter
 from webapp.web.forms.combined import unfolded
 from webapp.web.presenters import cron
 
@@ -93,14 +92,22 @@ def of(
         zone=ZoneInfo(schedule.timezone),
         echo=echo,
         day=due_times.day(schedule, day, viewer.key, DAY_ROWS) if day else None,
-        hazards=hazards.find(schedule, now, runs.usual_duration_s(job_id) if job_id else None, _others(job_id)),
+        hazards=hazards.find(
+            schedule, now, runs.usual_duration_s(job_id) if job_id else None, _others(schedule, job_id, now)
+        ),
     )
 
 
-def _others(job_id: str) -> dict[str, Schedule]:
-    """The schedules of the other active jobs, by name."""
+def _others(schedule: Schedule, job_id: str, now: datetime) -> dict[str, Schedule]:
+    """The schedules of other active jobs by name: of those due next when this one is, and of the ones after them.
+
+    Two jobs with the same times have the same next due time, but for what jitter and spread put it off.
+    """
+    first = schedule.next_grid(seconds(now))
+    if first is None:
+        return {}
     found: dict[str, Schedule] = {}
-    for job in job_lists.first(JobFilter(state=(JobState.ACTIVE,)), OTHERS_MAX):
+    for job in job_lists.schedules_from(datetime.fromtimestamp(first, UTC), OTHERS_MAX):
         if job.id != job_id:
             try:
                 found[job.name] = schedule_of(job)
