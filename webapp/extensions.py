@@ -5,13 +5,17 @@ The scheduler is not here but in ``webapp.engine``: pages and API must not depen
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
-from sqlalchemy import MetaData
+from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.orm import DeclarativeBase
 
 
@@ -29,8 +33,21 @@ class Base(DeclarativeBase):
     )
 
 
+class _Session(Session):
+    """On PostgreSQL a session reads without a transaction, unless its use case says that it writes."""
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        bind = super().get_bind(*args, **kwargs)
+        return _reading(bind) if isinstance(bind, Engine) and bind.dialect.name == "postgresql" else bind
+
+
+@cache
+def _reading(engine: Engine) -> Engine:
+    return engine.execution_options(isolation_level="AUTOCOMMIT")
+
+
 # Rows that a use case returns stay readable after its commit.
-db = SQLAlchemy(model_class=Base, session_options={"expire_on_commit": False})
+db = SQLAlchemy(model_class=Base, session_options={"class_": _Session, "expire_on_commit": False})
 migrate = Migrate()
 csrf = CSRFProtect()
 login = LoginManager()

@@ -135,12 +135,15 @@ def filled(app: Flask, admin: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     db.session.remove()
     rows.fill(db.engine, SIZE, NOW, analyzed=False)
     if db.engine.dialect.name == "postgresql":
-        event.listen(db.engine, "begin", _no_seqscan)
+        db.session.remove()
+        db.engine.dispose()
+        event.listen(db.engine, "connect", _no_seqscan)
     return app
 
 
-def _no_seqscan(connection: Any) -> None:
-    connection.exec_driver_sql("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+def _no_seqscan(connection: Any, record: Any) -> None:
+    connection.execute("SET enable_seqscan = off; SET enable_bitmapscan = off")
+    connection.commit()
 
 
 @pytest.fixture

@@ -111,11 +111,11 @@ class TestStrip:
     def test_runs_stand_at_the_right_and_the_newest_is_last(self) -> None:
         strip = charts.strip([self.bar(number=1), self.bar(number=2)], slots=10)
         assert strip.width == 60
-        assert [(bar.run_id, bar.x) for bar in strip.bars] == [(1, 48.0), (2, 54.0)]
+        assert [(bar.run.id, bar.x) for bar in strip.bars] == [(1, 48.0), (2, 54.0)]
 
     def test_only_the_newest_fit(self) -> None:
         strip = charts.strip([self.bar(number=n) for n in range(50)], slots=20)
-        assert [bar.run_id for bar in strip.bars] == list(range(30, 50))
+        assert [bar.run.id for bar in strip.bars] == list(range(30, 50))
 
     def test_heights_grow_with_the_logarithm(self) -> None:
         strip = charts.strip([self.bar(seconds=s) for s in (0.01, 0.1, 1.0, 10.0, 100.0)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
@@ -60,8 +61,7 @@ class LogSlice:
     complete: bool
 
 
-@dataclass(frozen=True)
-class RunBar:
+class RunBar(NamedTuple):
     """One run in a strip: its state and how long it took, in seconds (None while it has not ended)."""
 
     id: int

@@ -3,6 +3,9 @@
 Transactions are READ COMMITTED on all servers alike: what a writer goes by it locks first (``FOR UPDATE`` reads the
 latest row), so a stricter level would only add failures, and MariaDB's own default adds locks on gaps, at which inserts
 of different jobs meet. On SQLite a writer is alone from its BEGIN.
+
+Whoever only reads on ``db.session`` has no transaction on PostgreSQL: at this level each statement sees a present of
+its own anyway, and BEGIN and ROLLBACK would be two more questions to the server for each page (decision 0015).
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import functools
 import json
 import logging
 import random
+import select as select_module
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,7 +22,7 @@ from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Dialect, Engine, event, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -37,6 +41,7 @@ LOCK_WAIT_S = 10
 APPLICATION_NAME = "carillon"
 """By which a PostgreSQL server knows our connections."""
 TRIES = 5
+LEVEL = "READ COMMITTED"
 _WRITER = {"carillon_writer": True}
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -90,8 +95,8 @@ def engine_options(url: str) -> dict[str, Any]:
         connect |= {"application_name": APPLICATION_NAME}
     return {
         **quick_json,
-        "isolation_level": "READ COMMITTED",
-        "pool_pre_ping": True,
+        "isolation_level": LEVEL,
+        "pool_pre_ping": is_mysql(url),  # of PostgreSQL's see _postgresql_checkout
         "pool_recycle": 1800,
         "pool_size": 10,
         "max_overflow": 10,
@@ -125,6 +130,7 @@ def prepare(engine: Engine) -> None:
         event.listen(engine, "begin", _sqlite_begin)
     elif engine.dialect.name == "postgresql":
         event.listen(engine, "begin", _postgresql_begin)
+        event.listen(engine, "checkout", functools.partial(_postgresql_checkout, engine.dialect))
     elif is_mysql(engine.dialect.name):
         event.listen(engine, "begin", _mysql_begin)
         event.listen(engine, "reset", functools.partial(_mysql_reset, engine.dialect))
@@ -154,6 +160,25 @@ def _postgresql_begin(connection: Connection) -> None:
         connection.exec_driver_sql(
             f"SET LOCAL lock_timeout = '{LOCK_WAIT_S}s'; SET LOCAL idle_in_transaction_session_timeout = '{SILENCE_S}s'"
         )
+
+
+def _postgresql_checkout(dialect: Dialect, connection: Any, record: Any, fairy: Any) -> None:
+    """Ask a server whether it is still there only when it has spoken unasked: nearly always that was its goodbye.
+
+    One that went without a word is missed by the kernel's keep-alive, which ends the connection likewise.
+    """
+    try:
+        if _has_word(connection.fileno()):
+            dialect.do_ping(connection)
+    except dialect.loaded_dbapi.Error as error:
+        raise InvalidatePoolError("The server has ended this connection.") from error
+
+
+def _has_word(number: int) -> bool:
+    """Whether there is something to read on this socket, or an end or an error to see."""
+    waiting = select_module.poll()
+    waiting.register(number, select_module.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _mysql_begin(connection: Connection) -> None:
@@ -206,6 +231,10 @@ def _turn(engine: Engine) -> AbstractContextManager[Any]:
     return _sqlite_turn if engine.dialect.name == "sqlite" else nullcontext()
 
 
+def _writer_options(engine: Engine) -> dict[str, Any]:
+    return _WRITER | {"isolation_level": LEVEL} if engine.dialect.name == "postgresql" else _WRITER
+
+
 @contextmanager
 def writing() -> Iterator[Session]:
     """One use case's transaction on ``db.session``: committed at the end, rolled back on any error.
@@ -217,7 +246,7 @@ def writing() -> Iterator[Session]:
     if session.in_transaction():
         session.commit()
     with _turn(db.engine):
-        session.connection(execution_options=_WRITER)
+        session.connection(execution_options=_writer_options(db.engine))
         try:
             yield session
             audit.append(session)

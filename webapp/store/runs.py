@@ -36,7 +36,7 @@ def export_rows(session: Session, filter: RunFilter, *, before: int | None, limi
 def rev(session: Session, job_id: str | None = None) -> str:
     """A text that changes whenever a run is added or changed: any run, or one job's newest ones and those going on."""
     if not job_id:  # each is read from the end of an index
-        return _rev(session.execute(_REV).one())
+        return _rev(session.connection().execute(_REV).one())
     of_job = select(Run.id, Run.updated_at).where(Run.job_id == job_id)
     newest = of_job.order_by(*_NEWEST).limit(CHANGING).subquery()
     active = of_job.where(Run.state.in_(ACTIVE)).limit(CHANGING).subquery()

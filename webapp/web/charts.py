@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from typing import NamedTuple
 
 from webapp.domain.states import RunState
 from webapp.services.downtime import Gap
@@ -23,16 +24,19 @@ DECADES_MIN = 2.0
 """The scale spans at least a factor of 100, so that runs of nearly equal length look equal."""
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """One run: where its bar stands and the path that draws it."""
 
-    run_id: int
-    state: str
+    run: RunBar
     x: float
     pitch: float
     d: str
-    label: str
+
+    @property
+    def label(self) -> str:
+        took = f", {times.duration(self.run.duration_s)}" if self.run.duration_s is not None else ""
+        folded = f", {self.run.due_count} due times" if self.run.due_count > 1 else ""
+        return f"Run {self.run.id}: {self.run.state.label}{took}{folded}"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def strip(runs: Sequence[RunBar], slots: int = 30, now: datetime | None = None, 
         if took is None and run.state is RunState.RUNNING and now is not None:
             took = max(0.0, (now - run.at).total_seconds())
         d = _shape(run.state, x, scale.height(took))
-        bars.append(Bar(run.id, run.state.value, place * PITCH, PITCH, d, _bar_label(run)))
+        bars.append(Bar(run, place * PITCH, PITCH, d))
         paths[run.state.value] = paths.get(run.state.value, "") + d
         if run.id in gaps_before:
             marks.append(f"M{_n(place * PITCH)} {_n(BASE - HIGH)}V{_n(BASE)}")
@@ -134,9 +138,3 @@ def _label(runs: Sequence[RunBar]) -> str:
         counts[run.state] = counts.get(run.state, 0) + 1
     parts = ", ".join(f"{number} {state.label}" for state, number in sorted(counts.items(), key=lambda item: -item[1]))
     return f"Last run: {parts}" if len(runs) == 1 else f"Last {len(runs)} runs: {parts}"
-
-
-def _bar_label(run: RunBar) -> str:
-    took = f", {times.duration(run.duration_s)}" if run.duration_s is not None else ""
-    folded = f", {run.due_count} due times" if run.due_count > 1 else ""
-    return f"Run {run.id}: {run.state.label}{took}{folded}"

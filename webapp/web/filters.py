@@ -17,23 +17,23 @@ from webapp.web.presenters import browsers, jobs, times
 
 def moment(at: datetime, form: str = "clock") -> str:
     """A moment in the viewer's zone; ``form`` names how much of it is written."""
-    local = at.astimezone(viewer.zone())
+    now, zone = viewer.now(), viewer.zone()
     match form:
         case "relative":
-            return times.relative(at, viewer.now())
+            return times.relative(at, now)
         case "elapsed":
-            return times.span(max(0, int((viewer.now() - at).total_seconds())))
+            return times.span(max(0, int((now - at).total_seconds())))
         case "full":
-            return times.full(at, viewer.zone())
+            return times.full(at, zone)
         case "time":
-            return f"{local:%H:%M:%S}"
+            return f"{at.astimezone(zone):%H:%M:%S}"
         case "millis":
-            return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
+            return times.millis(at.astimezone(zone))
         case "station":
-            today = viewer.now().astimezone(viewer.zone()).date()
+            local, today = at.astimezone(zone), now.astimezone(zone).date()
             date = "" if local.date() == today else f"{times.day(local, year=local.year != today.year)}, "
-            return f"{date}{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
-    return times.clock(at, viewer.zone(), viewer.now())
+            return f"{date}{times.millis(local)}"
+    return times.clock(at, zone, now)
 
 
 def exact(at: datetime) -> str:

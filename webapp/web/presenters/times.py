@@ -24,8 +24,13 @@ def iso(at: datetime) -> str:
 def exact(at: datetime, zone: ZoneInfo) -> str:
     """Everything about an instant, for a title: "Tue 14 Apr 2026, 14:32:08.123 CEST (12:32:08 UTC)"."""
     local = at.astimezone(zone)
-    text = f"{day(local, year=True)}, {local:%H:%M:%S}.{local.microsecond // 1000:03d} {label(at, zone)}"
+    text = f"{day(local, year=True)}, {millis(local)} {label(at, zone)}"
     return text if local.utcoffset() == timedelta(0) else f"{text} ({at.astimezone(UTC):%H:%M:%S} UTC)"
+
+
+def millis(local: datetime) -> str:
+    """ "14:32:08.123"."""
+    return f"{local:%H:%M:%S}.{local.microsecond // 1000:03d}"
 
 
 def full(at: datetime, zone: ZoneInfo) -> str:
