@@ -168,9 +168,13 @@ class MariaDb(PrivateServer):
         install, self._mariadbd = program("mariadb-install-db"), program("mariadbd")
         super().__init__()
         self._as_root = ["--user=root"] if os.geteuid() == 0 else []
+        # A server that starts deletes the temporary tables of all servers in its folder for them.
+        own_tables = self.folder / "tables"
+        own_tables.mkdir()
+        self._tables = f"--tmpdir={own_tables}"
         self._run(
             [install, "--no-defaults", f"--datadir={self.data}", "--auth-root-authentication-method=normal",
-             "--skip-test-db", *self._as_root]
+             "--skip-test-db", self._tables, *self._as_root]
         )  # fmt: skip
 
     @property
@@ -182,7 +186,7 @@ class MariaDb(PrivateServer):
             self._mariadbd, "--no-defaults", f"--datadir={self.data}", "--bind-address=127.0.0.1",
             f"--port={self.port}", f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}",
             "--max-connections=300", "--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2",
-            *self._as_root,
+            self._tables, *self._as_root,
         ]  # fmt: skip
 
     def answers(self) -> bool:

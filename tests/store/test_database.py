@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import func, insert, select, text, update
+from psycopg.pq import TransactionStatus
+from sqlalchemy import create_engine, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 
 from tests.conftest import CODE, NOW
 from webapp.domain.errors import Conflict
@@ -144,17 +147,71 @@ def test_of_two_use_cases_that_wait_for_each_other_both_succeed(app: Flask, make
     assert jobs.get(second).name.endswith(first)
 
 
-def cut(connection: Any) -> None:
-    """Let the server end this session."""
-    if db.engine.dialect.name == "postgresql":
-        number, end = (
-            connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one(),
-            "SELECT pg_terminate_backend({})",
-        )
-    else:
-        number, end = connection.exec_driver_sql("SELECT connection_id()").scalar_one(), "KILL {}"
-    with db.engine.connect() as other:
-        other.exec_driver_sql(end.format(number))
+def _number(connection: Any) -> int:
+    """By which the server knows a session."""
+    is_postgresql = db.engine.dialect.name == "postgresql"
+    function = "pg_backend_pid" if is_postgresql else "connection_id"
+    return int(connection.exec_driver_sql(f"SELECT {function}()").scalar_one())
+
+
+def cut(number: int) -> None:
+    """Let the server end this session; it has ended when this returns."""
+    with create_engine(db.engine.url, poolclass=NullPool).connect() as other:
+        if db.engine.dialect.name == "postgresql":
+            other.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")  # waits for it
+        else:
+            other.exec_driver_sql(f"KILL {number}")
+
+
+@servers
+def test_a_connection_that_ended_in_the_pool_is_not_used_again(app: Flask) -> None:
+    with db.engine.connect() as connection:
+        dead = _number(connection)
+    cut(dead)
+    for _ in range(3):
+        assert db.session.scalar(select(func.count()).select_from(Job)) == 0
+        assert _number(db.session.connection()) != dead
+        db.session.remove()
+
+
+@pytest.mark.only_on("postgresql")
+def test_a_server_that_has_said_nothing_is_not_asked_whether_it_is_there(
+    app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(db.engine.dialect, "do_ping", asked.append)
+    for _ in range(3):
+        db.session.scalar(select(func.count()).select_from(Job))
+        db.session.remove()
+    assert not asked
+    with db.engine.connect() as connection:
+        connection.exec_driver_sql("LISTEN something")
+        connection.commit()
+        with create_engine(db.engine.url, poolclass=NullPool).begin() as other:
+            other.exec_driver_sql("NOTIFY something")
+    with db.engine.connect():
+        assert asked
+
+
+@pytest.mark.only_on("postgresql")
+def test_who_reads_has_no_transaction_and_who_writes_has_one(app: Flask) -> None:
+    def status() -> TransactionStatus:
+        connection: Any = db.session.connection().connection.dbapi_connection
+        found: TransactionStatus = connection.info.transaction_status
+        return found
+
+    def rows() -> int | None:
+        return db.session.scalar(select(func.count()).select_from(Installation).where(Installation.name == "half"))
+
+    assert rows() == 0
+    assert status() is TransactionStatus.IDLE
+    with suppress(ZeroDivisionError), writing() as session:
+        session.add(Installation(name="half", value="1", updated_at=NOW))
+        session.flush()
+        assert status() is TransactionStatus.INTRANS
+        raise ZeroDivisionError
+    assert rows() == 0
+    assert status() is TransactionStatus.IDLE
 
 
 @servers
@@ -167,7 +224,7 @@ def test_a_connection_that_breaks_before_the_commit_costs_nothing(app: Flask, ma
         with writing() as session:
             tries.append(1)
             if len(tries) == 1:
-                cut(session.connection())
+                cut(_number(session.connection()))
             session.execute(update(Job).where(Job.id == job_id).values(name="renamed"))
 
     rename()
@@ -186,7 +243,7 @@ def test_a_commit_whose_answer_is_lost_is_reported_and_not_done_again(app: Flask
             tries.append(1)
             session.add(Installation(name=f"try {len(tries)}", value="1", updated_at=NOW))
             session.flush()
-            cut(session.connection())
+            cut(_number(session.connection()))
 
     with pytest.raises(DBAPIError):
         note()

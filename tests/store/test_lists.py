@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
 from tests.conftest import CODE, NOW
 from webapp.extensions import db
-from webapp.services import job_lists, jobs
+from webapp.services import job_lists, jobs, runs
 from webapp.store import job_words
 from webapp.store.filters import JobFilter
-from webapp.store.models import Job
+from webapp.store.models import Job, Run
 
 MakeJob = Callable[..., Job]
 
@@ -51,3 +52,30 @@ def test_ids_that_differ_in_case_or_accent_are_different_jobs(make_job: MakeJob)
         make_job(id=job_id)
         assert jobs.get(job_id).id == job_id
     assert len(found()) == 5
+
+
+def test_the_newest_runs_of_each_job_are_read_for_all_of_them(make_job: MakeJob, make_run: Callable[..., Run]) -> None:
+    """Whatever else is in the ledger, and in the order in which they were queued, not in which they were due."""
+    many, few, never = make_job(id="many"), make_job(id="few"), make_job(id="never")
+    made = [
+        make_run(job, due_at=NOW - timedelta(hours=number), queued_at=NOW + timedelta(minutes=number)).id
+        for number, job in enumerate([many, few, many, many, few, many])
+    ]
+    bars = runs.strips([many.id, few.id, never.id], 3)
+    assert {job_id: [bar.id for bar in found] for job_id, found in bars.items()} == {
+        "many": [made[2], made[3], made[5]],
+        "few": [made[1], made[4]],
+        "never": [],
+    }
+    assert bars["few"][0].duration_s == 1
+    assert runs.strips([], 3) == {}
+
+
+def test_a_filter_that_finds_many_jobs_finds_all_of_them(make_job: MakeJob) -> None:
+    """Their ids go to the database as one list, with whatever signs are in them."""
+    ids = {make_job(id=f'{{a,"b",NULL}}-{number}', tags=["odd"]).id for number in range(30)}
+    make_job(id="even")
+    assert set(found(tag="odd")) == ids
+    assert [job.id for job in job_lists.listing(JobFilter(tag="odd", sort="-name"), limit=100).rows] == sorted(
+        ids, reverse=True
+    )

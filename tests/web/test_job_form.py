@@ -13,6 +13,7 @@ from webapp.extensions import db
 from webapp.services import jobs
 from webapp.store.models import Job, JobRevision, Run
 from webapp.tasks import Secret, registry
+from webapp.web.presenters import preview
 
 BASE = {
     "task": "demo.echo", "name": "Morning import", "trigger.timezone": "Europe/Berlin", "kwargs.sent": "demo.echo",
@@ -313,7 +314,14 @@ class TestPreview:
         assert "no day 31" in hazards
         assert "clock" in hazards
 
-    def test_a_twin_is_named(self, admin_client: PageClient, make_job: Any) -> None:
+    def test_a_twin_is_named_however_many_other_jobs_there_are(
+        self, admin_client: PageClient, make_job: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(preview, "OTHERS_MAX", 1)
+        make_job(name="A job before it")
+        make_job(
+            name="A job after it", trigger={"kind": "cron", "crontab": "0 10 * * 1-5", "timezone": "Europe/Berlin"}
+        )
         make_job(name="Twin", trigger={"kind": "cron", "crontab": "0 9 * * 1-5", "timezone": "Europe/Berlin"})
         assert "“Twin”" in text(self.preview(admin_client, CRON).select_one(".hazard"))
 
