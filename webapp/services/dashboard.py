@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from webapp.domain.states import ENDED_BADLY
 from webapp.extensions import db
 from webapp.services import balance as balances
-from webapp.services import status
 from webapp.services.balance import Balance
 from webapp.store import jobs, run_pages, runs
 from webapp.store.filters import RunFilter
@@ -22,7 +21,6 @@ WINDOW = timedelta(hours=24)
 class Overview:
     """The dashboard. Delays are seconds from due time to start, None when nothing started."""
 
-    status: status.SchedulerStatus
     next_due: Sequence[Job]
     running: Sequence[Run]
     failures: Sequence[Run]
@@ -33,13 +31,12 @@ class Overview:
 
 
 def overview(now: datetime) -> Overview:
-    """Everything the dashboard shows, as of ``now``."""
+    """What the dashboard shows beside the scheduler's status, as of ``now``."""
     session = db.session()
     since = now - WINDOW
     delays = sorted(runs.start_delays(session, since))
     failed = RunFilter(state=tuple(ENDED_BADLY), since=since)
     return Overview(
-        status=status.read(),
         next_due=jobs.upcoming(session, 8),
         running=runs.active(session, 20),
         failures=run_pages.page(session, failed, before=None, after=None, limit=8).rows,

@@ -60,8 +60,6 @@ def read() -> SchedulerStatus:
     session = db.session()
     now = read_database_now(session)
     row = lease.read(session)
-    if row is not None:
-        session.refresh(row)
     held = row is not None and row.holder is not None and row.expires_at is not None and row.expires_at > now
     workers = live_workers(session, now)
     leader = next((worker for worker in workers if row is not None and worker.id == row.holder), None)

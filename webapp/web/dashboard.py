@@ -9,6 +9,7 @@ from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
 from webapp.services import dashboard, runs, status
+from webapp.services.status import SchedulerStatus
 from webapp.store.models import Run
 from webapp.web import charts, htmx
 from webapp.web.lists import BUSY_S, IDLE_S, Address, is_live
@@ -21,19 +22,20 @@ BARS = 60
 
 
 def index() -> ResponseReturnValue:
-    return render_template("dashboard/index.html", **_values(_rev()))
+    found = status.read()
+    return render_template("dashboard/index.html", **_values(found, _rev(found)))
 
 
 def fragment() -> ResponseReturnValue:
-    rev = _rev()
+    found = status.read()
+    rev = _rev(found)
     if rev == request.args.get("rev"):
         return htmx.unchanged()
-    return render_template("dashboard/_board.html", **_values(rev))
+    return render_template("dashboard/_board.html", **_values(found, rev))
 
 
-def _rev() -> str:
+def _rev(found: SchedulerStatus) -> str:
     """Differs when the board would. Read before the board, so that what changes meanwhile shows in the next poll."""
-    found = status.read()
     parts = (
         runs.rev(), found.state, found.problem, found.queued, found.running, found.jobs_total, found.jobs_quarantined,
         found.next_due_at and found.next_due_at.timestamp(),
@@ -41,19 +43,19 @@ def _rev() -> str:
     return "-".join(str(part) for part in parts)
 
 
-def _values(rev: str) -> dict[str, Any]:
+def _values(found: SchedulerStatus, rev: str) -> dict[str, Any]:
     moment = now()
-    found = dashboard.overview(moment)
+    board = dashboard.overview(moment)
     return {
-        "overview": found,
-        "status": found.status,
-        "sum": balance.line(found.balance),
-        "next_rows": jobs.rows(found.next_due, moment, viewer_zone(), slots=20),
-        "running": [run_rows.row(run) for run in found.running],
-        "failure_days": run_rows.by_day(found.failures, viewer_zone(), moment),
-        "chart": charts.strip(_bars(found.latest), BARS, moment, downtime.lately(moment)),
+        "overview": board,
+        "status": found,
+        "sum": balance.line(board.balance),
+        "next_rows": jobs.rows(board.next_due, moment, viewer_zone(), slots=20),
+        "running": [run_rows.row(run) for run in board.running],
+        "failure_days": run_rows.by_day(board.failures, viewer_zone(), moment),
+        "chart": charts.strip(_bars(board.latest), BARS, moment, downtime.lately(moment)),
         "rev": rev,
-        "every_s": BUSY_S if found.running or found.status.queued else IDLE_S,
+        "every_s": BUSY_S if board.running or found.queued else IDLE_S,
         "list": Address("dashboard.index", "dashboard.fragment", {}, is_live()),
     }
 
