@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.conftest import CODE, NOW
+from webapp.domain.states import RunState
 from webapp.extensions import db
 from webapp.services import job_lists, jobs, runs
 from webapp.store import job_words
@@ -79,3 +80,15 @@ def test_a_filter_that_finds_many_jobs_finds_all_of_them(make_job: MakeJob) -> N
     assert [job.id for job in job_lists.listing(JobFilter(tag="odd", sort="-name"), limit=100).rows] == sorted(
         ids, reverse=True
     )
+
+
+def test_what_failed_says_nothing_of_how_long_a_job_usually_takes(
+    make_job: MakeJob, make_run: Callable[..., Run]
+) -> None:
+    job = make_job()
+    assert runs.usual_duration_s(job.id) is None
+    for number, took in enumerate((2, 9, 4)):
+        make_run(job, due_at=NOW - timedelta(hours=number), finished_at=NOW + timedelta(seconds=took))
+    make_run(job, due_at=NOW + timedelta(hours=1), state=RunState.FAILED, finished_at=NOW + timedelta(seconds=900))
+    make_run(job, due_at=NOW + timedelta(hours=2), state=RunState.TIMED_OUT, finished_at=NOW + timedelta(seconds=900))
+    assert runs.usual_duration_s(job.id) == 4

@@ -164,7 +164,8 @@ def strips(job_ids: Sequence[str], n: int = 30) -> dict[str, list[RunBar]]:
 
 def usual_duration_s(job_id: str) -> float | None:
     """Median seconds of the newest successful runs of a job; None while there are none."""
-    took = sorted(bar.duration_s for bar in strips([job_id], 50)[job_id] if bar.duration_s is not None)
+    newest = strips([job_id], 50)[job_id]
+    took = sorted(bar.duration_s for bar in newest if bar.duration_s is not None and bar.state is RunState.SUCCEEDED)
     return took[len(took) // 2] if took else None
 
 
