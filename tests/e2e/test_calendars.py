@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.conftest import NAME, PASSWORD, OpenPage, forgive, has_sideways_scroll
+from tests.e2e.conftest import NAME, PASSWORD, ZONE, OpenPage, forgive, has_sideways_scroll
 from tests.e2e.test_pages import check
 from tests.server import Server
 
@@ -21,7 +22,8 @@ FILE = (
 
 
 def day(ahead: int) -> str:
-    return (datetime.now(UTC).date() + timedelta(days=ahead)).isoformat()
+    """So many days from today, where the browser is: there it may be tomorrow already."""
+    return (datetime.now(ZoneInfo(ZONE)).date() + timedelta(days=ahead)).isoformat()
 
 
 @pytest.fixture(scope="module")
