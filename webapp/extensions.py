@@ -5,9 +5,9 @@ The scheduler is not here but in ``webapp.engine``: pages and API must not depen
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
+from flask import current_app
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -38,12 +38,12 @@ class _Session(Session):
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
         bind = super().get_bind(*args, **kwargs)
-        return _reading(bind) if isinstance(bind, Engine) and bind.dialect.name == "postgresql" else bind
-
-
-@cache
-def _reading(engine: Engine) -> Engine:
-    return engine.execution_options(isolation_level="AUTOCOMMIT")
+        if not isinstance(bind, Engine) or bind.dialect.name != "postgresql":
+            return bind
+        readers: dict[Engine, Engine] = current_app.extensions.setdefault("carillon_readers", {})
+        if bind not in readers:
+            readers[bind] = bind.execution_options(isolation_level="AUTOCOMMIT")
+        return readers[bind]
 
 
 # Rows that a use case returns stay readable after its commit.

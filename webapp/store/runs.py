@@ -84,7 +84,7 @@ _RECENT_OF_MANY = select(_OF_WANTED).select_from(_WANTED.join(_OF_WANTED, true()
 
 
 def recent(session: Session, job_ids: Sequence[str], each: int) -> Sequence[Any]:
-    """The newest ``each`` runs of every job, newest first: the columns above.
+    """The newest ``each`` runs of every job, newest first, with the columns ``_RECENT_COLUMNS``.
 
     For each job it is one short walk down the end of an index; where the server is far, all of them are one statement.
     """
