@@ -118,6 +118,7 @@ def freeze(database: Database, look: Look) -> Callable[[Server], datetime]:
     def stop(server: Server) -> datetime:
         while True:
             server.signal(signal.SIGSTOP)
+            server.wait_until(lambda: is_still(server), START_S)
             stopped_at = datetime.now(UTC)
             if database.kind != "sqlite" or is_writable(look):
                 return stopped_at
@@ -125,6 +126,16 @@ def freeze(database: Database, look: Look) -> Callable[[Server], datetime]:
             time.sleep(0.01)
 
     return stop
+
+
+def is_still(server: Server) -> bool:
+    """Whether every thread of a process has stopped: on a busy machine one may go on for a while, and take a lock."""
+    assert server.process is not None
+    threads = Path(f"/proc/{server.process.pid}/task").glob("*/stat")
+    try:
+        return all(thread.read_text().rpartition(")")[2].split()[0] == "T" for thread in threads)
+    except (FileNotFoundError, ProcessLookupError):  # a thread has ended meanwhile
+        return False
 
 
 def is_writable(look: Look) -> bool:
