@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select as select_module
 import threading
 import time
 from collections.abc import Callable
@@ -155,10 +156,10 @@ def _number(connection: Any) -> int:
 
 
 def cut(number: int) -> None:
-    """Let the server end this session; it has ended when this returns."""
+    """Let the server end this session; PostgreSQL says when it has."""
     with create_engine(db.engine.url, poolclass=NullPool).connect() as other:
         if db.engine.dialect.name == "postgresql":
-            other.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")  # waits for it
+            other.exec_driver_sql(f"SELECT pg_terminate_backend({number}, 5000)")
         else:
             other.exec_driver_sql(f"KILL {number}")
 
@@ -184,11 +185,14 @@ def test_a_server_that_has_said_nothing_is_not_asked_whether_it_is_there(
         db.session.scalar(select(func.count()).select_from(Job))
         db.session.remove()
     assert not asked
+    db.engine.dispose()
     with db.engine.connect() as connection:
         connection.exec_driver_sql("LISTEN something")
         connection.commit()
         with create_engine(db.engine.url, poolclass=NullPool).begin() as other:
             other.exec_driver_sql("NOTIFY something")
+        arrived, _, _ = select_module.select([connection.connection.dbapi_connection], [], [], 10)
+        assert arrived
     with db.engine.connect():
         assert asked
 
