@@ -135,7 +135,6 @@ def filled(app: Flask, admin: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     db.session.remove()
     rows.fill(db.engine, SIZE, NOW, analyzed=False)
     if db.engine.dialect.name == "postgresql":
-        db.session.remove()
         db.engine.dispose()
         event.listen(db.engine, "connect", _no_seqscan)
     return app

@@ -165,7 +165,7 @@ def _postgresql_begin(connection: Connection) -> None:
 def _postgresql_checkout(dialect: Dialect, connection: Any, record: Any, fairy: Any) -> None:
     """Ask a server whether it is still there only when it has spoken unasked: nearly always that was its goodbye.
 
-    One that went without a word is missed by the kernel's keep-alive, which ends the connection likewise.
+    That one has gone without a word the kernel's keep-alive finds out, and then the socket shows an error.
     """
     try:
         if _has_word(connection.fileno()):
